@@ -1,0 +1,367 @@
+/**
+ * Every error an operator, a client or a peer can meet. A code is never renamed and never reused;
+ * `docs/ERRORS.md` is made from this table and a test compares both.
+ *
+ * Broken invariants are not here: see assert.ts. What a contract refuses is data in a receipt.
+ */
+
+/** Facts that come with a code: plain data, no secrets. */
+export type Facts = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+/** One row: the facts' names, the HTTP status, what it means and what to do next. */
+type ErrorRow = {
+  readonly httpStatus: number;
+  readonly facts: readonly string[];
+  readonly meaning: string;
+  readonly next: string;
+};
+
+const table = {
+  // --- base ---
+  CODEC_INVALID: {
+    httpStatus: 400,
+    facts: ["type", "path", "reason"],
+    meaning: "The bytes are not the canonical encoding of the named format.",
+    next: "Encode with the client library of this version; `path` names the place.",
+  },
+  JSON_INVALID: {
+    httpStatus: 400,
+    facts: ["offset", "reason"],
+    meaning: "The text is not JSON of the permitted form (integers within 2^53, unique keys).",
+    next: "Correct the text at `offset`; write fractions as decimal strings.",
+  },
+  KEY_INVALID: {
+    httpStatus: 400,
+    facts: ["key", "reason"],
+    meaning: "A public key or did:key is malformed, of small order, or not canonical.",
+    next: "Make a new key with `loopledger key new`.",
+  },
+  TRANSACTION_TOO_LARGE: {
+    httpStatus: 413,
+    facts: ["bytes", "bytesMax"],
+    meaning: "The signed transaction is longer than a transaction may be.",
+    next: "Split the batch into several transactions.",
+  },
+  BLOCK_TOO_LARGE: {
+    httpStatus: 400,
+    facts: ["bytes", "bytesMax"],
+    meaning: "The block is longer than a block may be.",
+    next: "Nothing to do for a client; a peer that sends one is faulty.",
+  },
+  GENESIS_INVALID: {
+    httpStatus: 400,
+    facts: ["path", "reason"],
+    meaning: "The genesis file does not have the documented form.",
+    next: "Use the file that `genesis new` wrote and every stakeholder holds, unchanged.",
+  },
+  CERTIFICATE_INVALID: {
+    httpStatus: 400,
+    facts: ["height", "reason"],
+    meaning: "A certificate does not prove that a quorum of the validators decided the block.",
+    next: "Do not trust the source; ask another node.",
+  },
+  EVIDENCE_INVALID: {
+    httpStatus: 400,
+    facts: ["path", "reason"],
+    meaning: "The evidence does not have the documented form, or a proof in it does not hold.",
+    next: "Export the evidence again from another node; `path` names the part.",
+  },
+  // --- ledger ---
+  TRANSACTION_CHAIN_MISMATCH: {
+    httpStatus: 400,
+    facts: ["chainId", "expected"],
+    meaning: "The transaction was signed for another ledger.",
+    next: "Take the chain id from this ledger's genesis file and sign again.",
+  },
+  TRANSACTION_SIGNATURE_INVALID: {
+    httpStatus: 400,
+    facts: ["id"],
+    meaning: "The signature does not hold for the transaction and its sender.",
+    next: "Sign the exact body bytes with the key of the sender.",
+  },
+  TRANSACTION_EXPIRED: {
+    httpStatus: 400,
+    facts: ["expiresAtMs", "timeMs"],
+    meaning: "No block can hold the transaction any more: its expiry is not after block time.",
+    next: "Sign it again with a later expiry and a new nonce; check the clock of the sender.",
+  },
+  TRANSACTION_EXPIRY_TOO_FAR: {
+    httpStatus: 400,
+    facts: ["expiresAtMs", "expiresAtMsMax"],
+    meaning: "The expiry is further in the future than a transaction may live.",
+    next: "Sign it with an expiry at or below `expiresAtMsMax`.",
+  },
+  TRANSACTION_SENDER_UNKNOWN: {
+    httpStatus: 403,
+    facts: ["sender"],
+    meaning: "The sender is neither an account nor a device of this ledger.",
+    next: "Use an enrolled key, or have the members enrol this one.",
+  },
+  TRANSACTION_SENDER_SUSPENDED: {
+    httpStatus: 403,
+    facts: ["sender", "status"],
+    meaning: "The sender is enrolled, but not active.",
+    next: "Ask the member that owns the key to have it activated.",
+  },
+  TRANSACTION_ROLE_MISSING: {
+    httpStatus: 403,
+    facts: ["sender", "contract", "method", "roles"],
+    meaning: "The sender has none of the roles that may call this method.",
+    next: "Use a key that has one of `roles`.",
+  },
+  TRANSACTION_GAS_LIMIT: {
+    httpStatus: 400,
+    facts: ["gasLimit", "gasLimitMax"],
+    meaning: "The gas limit is above what one call may use on this ledger.",
+    next: "Sign it with a gas limit at or below `gasLimitMax`.",
+  },
+  TRANSACTION_NONCE_USED: {
+    httpStatus: 409,
+    facts: ["sender", "nonce"],
+    meaning: "Another transaction of this sender with this nonce is final.",
+    next: "Sign it with a nonce that was never used; count up from the highest.",
+  },
+  TRANSACTION_NONCE_TOO_OLD: {
+    httpStatus: 409,
+    facts: ["sender", "nonce", "nonceMin"],
+    meaning: "The nonce is below the sender's replay window, so it may have been used.",
+    next: "Sign it with a nonce above the highest one used.",
+  },
+  TRANSACTION_NONCE_TOO_FAR: {
+    httpStatus: 409,
+    facts: ["sender", "nonce", "nonceMax"],
+    meaning: "The nonce is further ahead of the highest one used than may be skipped.",
+    next: "Wait until earlier transactions are final, or use a nonce at or below `nonceMax`.",
+  },
+  TRANSACTION_NONCE_CONFLICT: {
+    httpStatus: 409,
+    facts: ["sender", "nonce", "pendingId"],
+    meaning: "A different transaction of this sender with the same nonce is pending.",
+    next: "Look up `pendingId`; sign with another nonce if this is to happen as well.",
+  },
+  MEMPOOL_FULL: {
+    httpStatus: 503,
+    facts: ["bytes", "bytesMax"],
+    meaning: "The memory for pending transactions of this node is full.",
+    next: "Send the same bytes again later, or to another node.",
+  },
+  MEMPOOL_SENDER_SHARE: {
+    httpStatus: 429,
+    facts: ["sender", "bytes", "bytesMax"],
+    meaning: "This sender's pending transactions fill the share of memory of one sender.",
+    next: "Wait until earlier transactions are final, then send the same bytes again.",
+  },
+  BLOCK_INVALID: {
+    httpStatus: 400,
+    facts: ["height", "reason"],
+    meaning: "A block breaks a rule of the ledger; `reason` names the first one.",
+    next: "Nothing to do for a client; the node or peer that offered the block is faulty.",
+  },
+  LEDGER_DIVERGENCE: {
+    httpStatus: 503,
+    facts: ["height", "field", "own", "certified"],
+    meaning: "This node's own result differs from a block that a quorum certified (D2).",
+    next: "Keep the data directory; run `chain verify` here and on another node and compare.",
+  },
+  LEDGER_RANGE_INVALID: {
+    httpStatus: 400,
+    facts: ["from", "to"],
+    meaning: "A range of state keys ends before it begins, or asks for no entries.",
+    next: "Give a `to` above `from` in the order of UTF-8 bytes, and a limit of at least 1.",
+  },
+  LEDGER_RECORD_CORRUPT: {
+    httpStatus: 500,
+    facts: ["key", "height"],
+    meaning: "A stored record does not have its checksum: the disk or a program damaged it.",
+    next: "Restart the node: it repairs itself from blocks and peers. Check the disk.",
+  },
+  LEDGER_BLOCK_CORRUPT: {
+    httpStatus: 500,
+    facts: ["height", "reason"],
+    meaning: "The stored block, certificate or receipts of a height are damaged.",
+    next: "Restart the node: it drops or replaces the block and fetches it from peers.",
+  },
+  LEDGER_HOLE: {
+    httpStatus: 500,
+    facts: ["height"],
+    meaning: "A record that must be in the store is missing: a batch or a file was lost.",
+    next: "Restart the node: it keeps the blocks below and fetches the rest from peers.",
+  },
+  LEDGER_STATE_CORRUPT: {
+    httpStatus: 500,
+    facts: ["height", "reason"],
+    meaning: "The stored state is damaged or does not have the state root of the last block.",
+    next: "Restart the node: it rebuilds the state by executing its blocks again.",
+  },
+  LEDGER_ROOT_DIFFERS: {
+    httpStatus: 500,
+    facts: ["height", "root", "expected", "actual"],
+    meaning: "Executing a certified block gave another root than its header states.",
+    next: "Do not delete anything. Compare software versions with the other stakeholders.",
+  },
+  LEDGER_CHAIN_MISMATCH: {
+    httpStatus: 500,
+    facts: ["expected", "actual"],
+    meaning: "The ledger directory belongs to another chain than the genesis file.",
+    next: "Configure the genesis file of this ledger, or another ledger directory.",
+  },
+  LEDGER_HEIGHT_GAP: {
+    httpStatus: 500,
+    facts: ["expected", "actual"],
+    meaning: "A block was to be appended that is not the next one.",
+    next: "Report this as a fault of the node.",
+  },
+  LEDGER_WRITE_FAILED: {
+    httpStatus: 503,
+    facts: ["height", "reason"],
+    meaning: "Writing a block to disk failed; the node no longer appends.",
+    next: "Free disk space or repair the disk, then restart the node.",
+  },
+  LEDGER_STORE_LOCKED: {
+    httpStatus: 503,
+    facts: ["directory"],
+    meaning: "Another process has the ledger directory open.",
+    next: "Stop that process first; one directory serves one node.",
+  },
+  LEDGER_STORE_UNREADABLE: {
+    httpStatus: 500,
+    facts: ["directory", "reason"],
+    meaning: "LevelDB cannot open its files in the ledger directory.",
+    next: "Check permissions and the disk, then restart the node: it salvages what is readable.",
+  },
+  // --- consensus ---
+  // --- p2p ---
+  P2P_ADDRESS_INVALID: {
+    httpStatus: 400,
+    facts: ["address", "reason"],
+    meaning: "A peer or listen address is not a TCP multiaddr such as /ip4/127.0.0.1/tcp/7401.",
+    next: "Correct the address in the configuration; leave out /p2p/..., the peer key stands for it.",
+  },
+  P2P_LISTEN_FAILED: {
+    httpStatus: 503,
+    facts: ["addresses", "reason"],
+    meaning: "The node cannot listen for peers on the configured addresses.",
+    next: "Free the port or configure another one, then start again.",
+  },
+  P2P_FRAME_INVALID: {
+    httpStatus: 400,
+    facts: ["frame", "reason"],
+    meaning: "A peer sent a frame that is malformed or over its limit.",
+    next: "Nothing here; the peer was blamed. If it goes on, ask its operator which version runs.",
+  },
+  P2P_PEER_UNREACHABLE: {
+    httpStatus: 503,
+    facts: ["peer"],
+    meaning: "No connection to this peer is open at the moment.",
+    next: "Use another peer, or wait: connections to configured peers are renewed by themselves.",
+  },
+  P2P_SYNC_FAILED: {
+    httpStatus: 502,
+    facts: ["peer", "request", "reason"],
+    meaning: "A peer did not answer a sync request, refused it, or answered out of bounds.",
+    next: "Ask another peer.",
+  },
+  // --- contracts ---
+  CONTRACT_ENGINE_INVALID: {
+    httpStatus: 500,
+    facts: ["reason"],
+    meaning: "The contract engine is not the pinned build, or cannot be metered.",
+    next: "Install the exact package versions of the lock file and build again.",
+  },
+  CONTRACT_INSTALL_INVALID: {
+    httpStatus: 400,
+    facts: ["contract", "reason"],
+    meaning: "The contract's source cannot be evaluated or does not describe itself.",
+    next: "Run `loopledger contract build` again; `reason` says what failed.",
+  },
+  CONTRACT_NODE_FAULT: {
+    httpStatus: 500,
+    facts: ["contract", "method", "reason"],
+    meaning: "This node could not execute a call, twice, for a reason outside the contract.",
+    next: "The node stops voting. Look at its log, memory and Node version, then restart it.",
+  },
+  // --- node ---
+  SYNC_PEER_LIED: {
+    httpStatus: 502,
+    facts: ["height", "claimed"],
+    meaning: "A peer did not deliver the blocks that it claims to have.",
+    next: "Nothing: another peer is asked. Look at that peer's log if it happens again.",
+  },
+  CONFIG_INVALID: {
+    httpStatus: 400,
+    facts: ["key", "expected", "got"],
+    meaning: "The configuration file has a wrong or missing value.",
+    next: "Correct `key` in the file; docs/HACKING.md lists every key.",
+  },
+  FILE_UNREADABLE: {
+    httpStatus: 400,
+    facts: ["file", "reason"],
+    meaning: "A file that was named cannot be read.",
+    next: "Check the path and the permissions of the file.",
+  },
+  SIGNING_RECORD_CORRUPT: {
+    httpStatus: 500,
+    facts: ["file"],
+    meaning: "The record of what this validator signed last is damaged.",
+    next: "Do not delete it: find out what damaged the disk; see docs/CONSENSUS.md on lost records.",
+  },
+  NODE_KEY_IN_USE: {
+    httpStatus: 409,
+    facts: ["publicKey"],
+    meaning: "Another process on this machine votes with the same validator key.",
+    next: "Stop the other node first; one key must never sign in two places.",
+  },
+  NODE_ENGINE_MISMATCH: {
+    httpStatus: 409,
+    facts: ["expected", "actual"],
+    meaning: "The contract engine of this program is not the one the genesis names.",
+    next: "Install the program version that the stakeholders agreed on.",
+  },
+  NODE_IMAGE_MISMATCH: {
+    httpStatus: 409,
+    facts: ["contract", "expected", "actual"],
+    meaning: "A contract's start-up image differs from the one the genesis names.",
+    next: "Install the program version that the stakeholders agreed on.",
+  },
+  NODE_NOT_READY: {
+    httpStatus: 503,
+    facts: ["reason"],
+    meaning: "The node cannot serve this now.",
+    next: "Ask `/health/ready` for the reasons, or use another node.",
+  },
+  // --- api ---
+  // --- client, gateway ---
+  // --- cli ---
+} as const satisfies Record<string, ErrorRow>;
+
+/** A stable error code. */
+export type ErrorCode = keyof typeof table;
+
+/** The facts a code must come with. */
+export type ErrorFacts<C extends ErrorCode> = {
+  readonly [K in (typeof table)[C]["facts"][number]]: string | number | boolean | null;
+};
+
+/** The table, total over `ErrorCode`. */
+export const errorTable: Readonly<Record<ErrorCode, ErrorRow>> = table;
+
+/** An operating error: something outside the program is not as it should be. */
+export class LedgerError<C extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = "LedgerError";
+  readonly code: C;
+  readonly facts: Facts;
+
+  constructor(code: C, facts: ErrorFacts<C>, options?: ErrorOptions) {
+    super(`${code} ${JSON.stringify(facts)}`, options);
+    this.code = code;
+    this.facts = facts as Facts;
+  }
+}
+
+/** Narrows a caught value to a `LedgerError`, of one code when it is given. */
+export function isLedgerError<C extends ErrorCode = ErrorCode>(
+  error: unknown,
+  code?: C,
+): error is LedgerError<C> {
+  return error instanceof LedgerError && (code === undefined || error.code === code);
+}

@@ -1,0 +1,136 @@
+/**
+ * Every bound of the node, each with its unit in the name and its reason. A limit that nodes must
+ * agree on is a ledger parameter whose default stands here; the others protect one node.
+ */
+
+const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
+
+/** Bounds on what is hashed, signed and stored. All nodes agree on them. */
+export const limits = {
+  // --- formats ---
+  /** A signed transaction, encoded: a batch of 1,000 readings is about 70 KB. */
+  transactionBytesMax: 256 * kibibyte,
+  /** A block, encoded: four of them a second still fit a 100 Mbit/s line. */
+  blockBytesMax: 4 * mebibyte,
+  blockTransactionsMax: 10_000,
+  /** Depth of tuples in hashed bytes; the deepest format (receipt) has 3. */
+  tupleDepthMax: 8,
+  /** Elements in one tuple: the largest is the list of transactions of a block. */
+  tupleElementsMax: 70_000,
+  /** Nesting of JSON arguments, values and events (D10). */
+  jsonDepthMax: 16,
+  /** Contract and method names. */
+  nameCharsMax: 64,
+  /** Validators of one ledger: consensus is quadratic in messages. */
+  validatorsMax: 64,
+  // --- contracts ---
+  /** Gas of one call and its default; about 0.15 s at the slowest instruction mix. */
+  callGasMax: 300_000_000,
+  /** Gas of all calls of one block. */
+  blockGasMax: 1_500_000_000,
+  /** Gas of evaluating a bundle at installation: five calls' worth. */
+  contractInstallGasMax: 1_500_000_000,
+  /** What a call may return, as canonical JSON. */
+  contractResultBytesMax: 256 * kibibyte,
+  contractSourceBytesMax: 512 * kibibyte,
+  stateKeyBytesMax: 256,
+  stateValueBytesMax: 64 * kibibyte,
+  eventsPerCallMax: 64,
+  rangeEntriesMax: 1_000,
+  // --- replay and time ---
+  /** Nonces a sender may skip at once, and bits of the replay window (D5). */
+  replayWindowBits: 1_024,
+  /** Longest life of a signed transaction after block time (D5): 7 days. */
+  expiryMsMax: 7 * 24 * 3_600_000,
+  /** A reading may be this far in the future of block time. */
+  clockDriftMsDefault: 300_000,
+  /** An empty block is made when the last one is this old (D4). */
+  heartbeatMsDefault: 60_000,
+  /** A fresh proposal may be this far in the future, and this old (consensus-rules.md). */
+  proposalFutureMsMax: 5_000,
+  proposalPastMsMax: 30_000,
+  // --- consensus ---
+  roundTimeoutMsBase: 1_000,
+  roundTimeoutMsMax: 4_000,
+  resendMs: 1_000,
+  // --- mempool ---
+  mempoolBytesMax: 64 * mebibyte,
+  /** Share of the mempool one sender may fill, as a divisor. */
+  mempoolSenderShare: 8,
+  /** What a pending transaction takes beside its bytes: decoded fields and index entries. */
+  mempoolEntryBytes: 1 * kibibyte,
+  /** Dropped transactions whose reason is remembered for status lookups. */
+  droppedTransactionsMax: 20_000,
+  /** Signed bytes of transactions kept decoded and verified (D7): a mempool's worth and blocks. */
+  verifiedBytesMax: 32 * mebibyte,
+  /** Callers that wait for a transaction to be final. */
+  finalWaitersMax: 10_000,
+  // --- ledger ---
+  /** Parsed accounts, devices and contracts kept by their texts. */
+  systemEntriesMax: 20_000,
+  /** Executed blocks that may still be decided: one a round that offered another block. */
+  executedBlocksMax: 6,
+  /** A proposer stops filling its block after this long, well within the shortest round. */
+  blockBuildMsMax: 250,
+  /** Recent blocks whose events are kept decoded for those who follow the tip. */
+  recentEventBlocksMax: 64,
+  /** Blocks read for one page of events. */
+  eventBlocksPerPageMax: 1_000,
+  /** Heights whose state tree is kept for proofs. */
+  stateHistoryBlocks: 128,
+  /** State values kept in memory, counted in UTF-16 units of keys and values. */
+  stateCacheCharsMax: 16 * mebibyte,
+  /** LevelDB: cache of table blocks, and log bytes before they become a table (a few blocks). */
+  databaseCacheBytes: 16 * mebibyte,
+  databaseWriteBufferBytes: 8 * mebibyte,
+  /** Operations of one batch while derived records are rebuilt. */
+  repairBatchOperations: 5_000,
+  /** Problems an offline verification lists; what follows is counted. */
+  verifyProblemsMax: 100,
+  // --- p2p (see src/p2p for the use of each) ---
+  consensusFrameBytesMax: 12 * mebibyte,
+  gossipFrameBytesMax: 1 * mebibyte,
+  /** Target of a gossip frame: larger frames gain nothing (measured, cost budget). */
+  gossipFrameBytesTarget: 64 * kibibyte,
+  syncBlocksMax: 64,
+  syncBytesMax: 16 * mebibyte,
+  /** Frames wait for one peer up to this sum, then the oldest go: consensus sends again. */
+  consensusQueueBytesMax: 32 * mebibyte,
+  /** A smallest transaction is some 150 B, so a frame of the target size holds fewer. */
+  gossipFrameTransactionsMax: 2_048,
+  /** A transaction waits this long for company before its frame is published. */
+  gossipDelayMs: 10,
+  /** One gossip message with its control parts; a larger one breaks the stream. */
+  gossipRpcBytesMax: 4 * mebibyte,
+  /** Message ids in one IHAVE or IWANT: three seconds of frames are far fewer. */
+  gossipMessageIdsMax: 1_000,
+  /** Subscriptions, messages and control parts in one gossip message. */
+  gossipRpcPartsMax: 256,
+  /** Frames of one peer under validation; more are dropped, not queued. */
+  gossipPendingBytesMax: 8 * mebibyte,
+  /** Bytes that gossip may owe one slow peer before its stream is broken. */
+  gossipOutboundBytesMax: 16 * mebibyte,
+  /** Both sides may dial at once, and one connection may be a dead one not yet noticed. */
+  peerConnectionsMax: 2,
+  /** Every connection: `peerConnectionsMax` for twice `validatorsMax`. */
+  connectionsMax: 256,
+  /** Inbound connections whose handshake is not done, and new ones a second from one host. */
+  connectionsPendingMax: 32,
+  connectionsPerSecondMax: 64,
+  /** Streams of one connection, each way. */
+  streamsMax: 32,
+  handshakeTimeoutMs: 5_000,
+  redialMsMin: 100,
+  redialMsMax: 2_000,
+  /** A peer that sent an oversize frame is kept out this long. */
+  peerSuspensionMs: 5_000,
+  /** Sync requests served at once, to one peer and to all, and the rate for one peer. */
+  syncConcurrencyPeerMax: 2,
+  syncConcurrencyMax: 4,
+  syncRequestsPerSecondMax: 20,
+  syncTimeoutMs: 20_000,
+  // --- api ---
+  apiQueryRowsMax: 1_000,
+  apiEventClientsMax: 256,
+} as const;

@@ -1,0 +1,102 @@
+/**
+ * What the ledger needs of its key-value database, and the real one: LevelDB. The interface is
+ * small so that tests can put a database in memory, or one that fails on purpose, in its place.
+ *
+ * Keys are text in the order of their UTF-8 bytes; values are bytes. LevelDB gives no integrity by
+ * itself here: its block checksums are not verified on reads (D16), so records carry their own.
+ */
+import { Level } from "level";
+import { LedgerError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+
+/** One write of a batch. */
+export type Operation =
+  | { readonly type: "put"; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: "del"; readonly key: string };
+
+/** Which keys to walk over: from `gte` (inclusive) to `lt` (exclusive). */
+export type DatabaseRange = {
+  readonly gte: string;
+  readonly lt: string;
+  readonly reverse?: boolean;
+  readonly limit?: number;
+};
+
+/** A walk over a range in pieces. `nextv` gives an empty list at the end. */
+export interface DatabaseIterator<T> {
+  nextv(count: number): Promise<T[]>;
+  close(): Promise<void>;
+}
+
+/** An ordered key-value database with atomic batches. */
+export interface Database {
+  get(key: string): Promise<Uint8Array | undefined>;
+  getSync(key: string): Uint8Array | undefined;
+  /** All or nothing, also when the process is killed; with `sync` also after a power cut. */
+  batch(operations: Operation[], options: { sync: boolean }): Promise<void>;
+  keys(range: DatabaseRange): DatabaseIterator<string>;
+  iterator(range: DatabaseRange): DatabaseIterator<[string, Uint8Array]>;
+  close(): Promise<void>;
+}
+
+/** Entries fetched at once during a walk. */
+const walkEntries = 1_000;
+
+/**
+ * Opens the LevelDB of a directory, creating it when there is none.
+ *
+ * @throws {LedgerError} LEDGER_STORE_LOCKED when another process has it open,
+ *   LEDGER_STORE_UNREADABLE when LevelDB cannot make sense of its files.
+ */
+export async function openDatabase(directory: string): Promise<Database> {
+  const database = new Level<string, Uint8Array>(directory, {
+    keyEncoding: "utf8",
+    valueEncoding: "view",
+    cacheSize: limits.databaseCacheBytes,
+    writeBufferSize: limits.databaseWriteBufferBytes,
+  });
+  try {
+    await database.open();
+  } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    const code = (cause as { code?: string }).code;
+    if (code === "LEVEL_LOCKED")
+      throw new LedgerError("LEDGER_STORE_LOCKED", { directory }, { cause });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new LedgerError("LEDGER_STORE_UNREADABLE", { directory, reason }, { cause });
+  }
+  return database;
+}
+
+/**
+ * Lets LevelDB rebuild its own table of files from what it can still read. Records may be lost or
+ * stale afterwards: the checks at open find that out.
+ */
+export async function salvageDatabase(directory: string): Promise<void> {
+  await (Level as unknown as { repair(location: string): Promise<void> }).repair(directory);
+}
+
+/** Walks over all entries of a range. */
+export async function* entriesOf(
+  database: Database,
+  range: DatabaseRange,
+): AsyncGenerator<readonly [key: string, value: Uint8Array]> {
+  yield* walk(database.iterator(range));
+}
+
+/** Walks over all keys of a range. */
+export async function* keysOf(database: Database, range: DatabaseRange): AsyncGenerator<string> {
+  yield* walk(database.keys(range));
+}
+
+async function* walk<T>(iterator: DatabaseIterator<T>): AsyncGenerator<T> {
+  try {
+    for (;;) {
+      const entries = await iterator.nextv(walkEntries);
+      if (entries.length === 0) return;
+      yield* entries;
+    }
+  } finally {
+    await iterator.close();
+  }
+}

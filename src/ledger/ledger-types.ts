@@ -1,0 +1,99 @@
+/** What the facade of the ledger (ledger.ts) takes and gives, apart from classes and formats. */
+import type { Block, Header } from "../base/format/block.ts";
+import type { LedgerParameters } from "../base/format/genesis.ts";
+import type { Certificate } from "../base/format/message.ts";
+import type { Receipt } from "../base/format/receipt.ts";
+import type { Transaction } from "../base/format/transaction.ts";
+import type { Hash } from "../base/hash.ts";
+import type { AbsenceProof, InclusionProof } from "../base/proof/state-proof.ts";
+
+export type { LedgerParameters };
+
+/** What became of bytes that were accepted. */
+export type Submission =
+  | { readonly id: Hash; readonly status: "pending" }
+  | {
+      readonly id: Hash;
+      readonly status: "final";
+      readonly height: number;
+      readonly index: number;
+    };
+
+/** What the node knows of a transaction id. */
+export type TransactionStatus =
+  | { readonly status: "pending" }
+  | {
+      readonly status: "final";
+      readonly height: number;
+      /** Position in the block, from 0. */
+      readonly index: number;
+      readonly receipt: Receipt;
+    }
+  /** It left the mempool without becoming final here; `code` says why. */
+  | { readonly status: "dropped"; readonly code: string }
+  | { readonly status: "unknown" };
+
+/** The last appended block. */
+export type Tip = { readonly height: number; readonly hash: Hash; readonly timestampMs: number };
+
+/** A final transaction with all that proves it to somebody who has only the genesis. */
+export type TransactionProof = {
+  readonly transaction: Transaction;
+  readonly receipt: Receipt;
+  readonly receiptBytes: Uint8Array;
+  readonly header: Header;
+  readonly certificate: Certificate;
+  /** Position in the block, from 0, and number of transactions of the block. */
+  readonly index: number;
+  readonly size: number;
+  readonly transactionPath: readonly Hash[];
+  readonly receiptPath: readonly Hash[];
+};
+
+/** A state value, or its absence, proven under the state root of a certified header. */
+export type StateProof = {
+  readonly header: Header;
+  /** Absent for the genesis, which needs none. */
+  readonly certificate: Certificate | undefined;
+  readonly key: string;
+} & (
+  | { readonly value: string; readonly inclusion: InclusionProof }
+  | { readonly value: undefined; readonly absence: AbsenceProof }
+);
+
+/** A contract's event with its place on the ledger. */
+export type LedgerEvent = {
+  readonly height: number;
+  /** Position among all events of the block, from 0. */
+  readonly index: number;
+  readonly transactionId: Hash;
+  /** Block time, UTC milliseconds. */
+  readonly timeMs: number;
+  readonly contract: string;
+  readonly topic: string;
+  /** Canonical JSON text. */
+  readonly json: string;
+};
+
+/** Where to go on reading events: the first event at or after it is the next one. */
+export type EventCursor = { readonly height: number; readonly index: number };
+
+/** A page of events; `next` may be given back as it is, now or after more blocks. */
+export type EventPage = { readonly events: readonly LedgerEvent[]; readonly next: EventCursor };
+
+/** What a listener is told after a block was appended. */
+export type Appended = {
+  readonly block: Block;
+  readonly certificate: Certificate;
+  readonly receipts: readonly Receipt[];
+  readonly events: readonly LedgerEvent[];
+};
+
+/** A question to a contract's view. */
+export type ViewRequest = {
+  readonly contract: string;
+  readonly method: string;
+  readonly argsJson: string;
+  /** did:key of who asks; without it the contract sees an empty text and no roles. */
+  readonly sender?: string | undefined;
+};

@@ -1,0 +1,117 @@
+/**
+ * Keys and envelope of every record of the ledger store (D16).
+ *
+ * Record: `checksum (4 bytes, big-endian), payload`. The checksum is CRC-32 (ISO-HDLC, as in zlib)
+ * over the UTF-8 bytes of the key, a zero byte and the payload, so a record that was damaged, or
+ * moved under another key, is noticed at every read. It guards against accidents, not against a
+ * forger: against him stand hashes, certificates and `chain verify`.
+ *
+ * Heights in keys are 12 hexadecimal digits, so byte order is height order.
+ *
+ * | key | payload | meaning |
+ * |---|---|---|
+ * | `m/tip` | tuple `[version 0, bin chainId, height, bin block hash]` | the last block; always last in its batch |
+ * | `m/rebuilding` | empty | a repair of the derived records is under way |
+ * | `b/<height>` | block bytes | genesis (height 0) has no transactions |
+ * | `c/<height>` | certificate bytes | none for the genesis |
+ * | `r/<height>` | tuple of bin | receipt bytes, one a transaction, in order |
+ * | `t/<id>` | tuple `[height, index]` | where a transaction is; id as base64url without padding (43) |
+ * | `s/<state key>` | height written (6 bytes, big-endian), value (UTF-8) | current state |
+ * | `h/<bytes of key: 3 hex digits>/<state key>/<height>` | 01 and value (UTF-8), or 00 = deleted | history; the length keeps keys apart of which one begins another |
+ * | `u/<height>` | tuple `[bin state root before, [[[key, bin value hash before or nil], ...], ...]]` | undo list of the last `stateHistoryBlocks` heights, keys ascending, in lists of at most 10,000 |
+ *
+ * `r`, `t`, `s`, `h` and `u` follow from genesis and blocks by execution; `b` and `c` do not.
+ */
+import { crc32 } from "node:zlib";
+import { LedgerError } from "../base/errors.ts";
+import type { Hash } from "../base/hash.ts";
+import type { DatabaseRange, Operation } from "./database.ts";
+
+const checksumBytes = 4;
+const heightDigits = 12;
+const separator = Uint8Array.of(0);
+
+/** Families of records that follow from the blocks by execution. */
+export const derivedFamilies = ["h", "r", "s", "t", "u"] as const;
+
+/** The letter before the first slash of a key. */
+export type Family = "b" | "c" | "m" | (typeof derivedFamilies)[number];
+
+/** Makes the keys of records. */
+export const recordKeys = {
+  tip: "m/tip",
+  rebuilding: "m/rebuilding",
+  block: (height: number) => `b/${heightText(height)}`,
+  certificate: (height: number) => `c/${heightText(height)}`,
+  receipts: (height: number) => `r/${heightText(height)}`,
+  transaction: (id: Hash) => `t/${Buffer.from(id, "hex").toString("base64url")}`,
+  state: (key: string) => `s/${key}`,
+  history: (key: string, height: number) => `${historyPrefix(key)}${heightText(height)}`,
+  undo: (height: number) => `u/${heightText(height)}`,
+} as const;
+
+/** Returns the range that holds all keys of a family. */
+export function familyRange(family: Family): DatabaseRange {
+  // "0" follows "/" in ASCII.
+  return { gte: `${family}/`, lt: `${family}0` };
+}
+
+/** Returns the range of the history of one state key, heights inclusive. */
+export function historyRange(
+  key: string,
+  heights: { readonly from: number; readonly to: number },
+): DatabaseRange {
+  const prefix = historyPrefix(key);
+  return { gte: prefix + heightText(heights.from), lt: `${prefix}${heightText(heights.to)}~` };
+}
+
+/** Returns the height at the end of a `b`, `c`, `r`, `u` or `h` key, `undefined` when it has none. */
+export function heightOfKey(key: string): number | undefined {
+  if (!/^[bcruh]\/(.*\/)?[0-9a-f]{12}$/s.test(key)) return undefined;
+  return Number.parseInt(key.slice(-heightDigits), 16);
+}
+
+/** Returns the state key of an `s` or `h` key. */
+export function stateKeyOf(key: string): string {
+  return key.startsWith("s/") ? key.slice(2) : key.slice(6, -1 - heightDigits);
+}
+
+/** Puts a payload into its envelope. */
+export function encodeRecord(key: string, payload: Uint8Array): Uint8Array {
+  const record = new Uint8Array(checksumBytes + payload.length);
+  new DataView(record.buffer).setUint32(0, checksumOf(key, payload));
+  record.set(payload, checksumBytes);
+  return record;
+}
+
+/** Makes the write of one record. */
+export function putRecord(key: string, payload: Uint8Array): Operation {
+  return { type: "put", key, value: encodeRecord(key, payload) };
+}
+
+/**
+ * Takes the payload out of its envelope, without copying it.
+ *
+ * @throws {LedgerError} LEDGER_RECORD_CORRUPT when the record was not written under this key.
+ */
+export function decodeRecord(key: string, record: Uint8Array): Uint8Array {
+  const payload = record.subarray(checksumBytes);
+  const isWhole =
+    record.length >= checksumBytes &&
+    new DataView(record.buffer, record.byteOffset).getUint32(0) === checksumOf(key, payload);
+  if (isWhole) return payload;
+  throw new LedgerError("LEDGER_RECORD_CORRUPT", { key, height: heightOfKey(key) ?? null });
+}
+
+function historyPrefix(key: string): string {
+  const keyBytes = Buffer.byteLength(key, "utf8").toString(16).padStart(3, "0");
+  return `h/${keyBytes}/${key}/`;
+}
+
+function heightText(height: number): string {
+  return height.toString(16).padStart(heightDigits, "0");
+}
+
+function checksumOf(key: string, payload: Uint8Array): number {
+  return crc32(payload, crc32(separator, crc32(key)));
+}

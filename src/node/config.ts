@@ -1,0 +1,100 @@
+/**
+ * Configuration of a node: one YAML file, checked as a whole before anything starts. Paths in it
+ * are relative to the file, so a directory with a node can be moved.
+ */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { LedgerError } from "../base/errors.ts";
+
+const DidKey = z.string().regex(/^did:key:z[1-9A-HJ-NP-Za-km-z]{47}$/, "expected a did:key");
+const Address = z.string().regex(/^\/(ip4|ip6|dns4|dns6)\/[^/]+\/tcp\/\d+$/, "expected a multiaddr");
+
+const NodeConfigSchema = z.strictObject({
+  /** Name for logs and metrics. */
+  name: z.string().min(1).max(64),
+  genesis: z.string().min(1),
+  ledgerDirectory: z.string().min(1),
+  /** Key file of the validator key; without it the node follows but does not vote. */
+  validatorKeyFile: z.string().min(1).optional(),
+  peerKeyFile: z.string().min(1),
+  /** File of mode 0600; else LOOPLEDGER_PASSPHRASE, else a prompt. */
+  passphraseFile: z.string().min(1).optional(),
+  /** Beside the key, never in the ledger directory (D15). */
+  signingRecordFile: z.string().min(1),
+  p2p: z.strictObject({
+    listen: z.array(Address).min(1).max(8),
+    peers: z.array(z.strictObject({ peerKey: DidKey, address: Address })).max(256),
+  }),
+  api: z.strictObject({
+    host: z.literal(["127.0.0.1", "::1", "localhost"]).default("127.0.0.1"),
+    port: z.int().min(0).max(65_535),
+  }),
+  log: z
+    .strictObject({ level: z.enum(["debug", "info", "warn", "error"]).default("info") })
+    .default({ level: "info" }),
+  /** Least time between two blocks of this node as proposer: more transactions share one block. */
+  blockIntervalMs: z.int().min(0).max(10_000).default(50),
+});
+
+/** A checked configuration with absolute paths. */
+export type NodeConfig = z.infer<typeof NodeConfigSchema>;
+
+/**
+ * Reads a configuration file.
+ *
+ * @throws {LedgerError} CONFIG_INVALID with the key, what was expected and what came.
+ */
+export function readNodeConfig(file: string): NodeConfig {
+  return parseNodeConfig(readText(file), dirname(resolve(file)));
+}
+
+/** Parses YAML text; relative paths start from `directory`. */
+export function parseNodeConfig(text: string, directory: string): NodeConfig {
+  const config = checkedConfig(NodeConfigSchema, text);
+  const absolute = (path: string) => resolve(directory, path);
+  return {
+    ...config,
+    genesis: absolute(config.genesis),
+    ledgerDirectory: absolute(config.ledgerDirectory),
+    peerKeyFile: absolute(config.peerKeyFile),
+    signingRecordFile: absolute(config.signingRecordFile),
+    ...(config.validatorKeyFile && { validatorKeyFile: absolute(config.validatorKeyFile) }),
+    ...(config.passphraseFile && { passphraseFile: absolute(config.passphraseFile) }),
+  };
+}
+
+/** Checks YAML text against any schema; the error names the key, the wanted and the found. */
+export function checkedConfig<T extends z.ZodType>(schema: T, text: string): z.infer<T> {
+  let value: unknown;
+  try {
+    value = parse(text, { maxAliasCount: 0 });
+  } catch (cause) {
+    const got = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : "";
+    throw new LedgerError("CONFIG_INVALID", { key: "", expected: "YAML", got }, { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const path = issue?.path ?? [];
+  const got = path.reduce<unknown>(
+    (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
+    value,
+  );
+  throw new LedgerError("CONFIG_INVALID", {
+    key: path.join("."),
+    expected: issue?.message ?? "",
+    got: (JSON.stringify(got) ?? "nothing").slice(0, 200),
+  });
+}
+
+/** Reads a file that the operator named. @throws {LedgerError} FILE_UNREADABLE */
+export function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? "unknown";
+    throw new LedgerError("FILE_UNREADABLE", { file, reason }, { cause });
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Checks every signature of a consensus message, the embedded ones of its justification too, so
+ * that the pure core never sees one that does not hold. Whether a signer may vote and whether a
+ * justification suffices is for the core.
+ */
+import {
+  type Claim,
+  type ConsensusMessage,
+  claimMessage,
+  type Signed,
+} from "../base/format/message.ts";
+import type { Hash } from "../base/hash.ts";
+import type { PublicKey, Verifier } from "../base/keys.ts";
+
+/** What signatures are checked against. */
+export type SignatureContext = {
+  readonly chainId: Hash;
+  readonly verifier: Verifier;
+  /** Signatures of others are not worth the time of a check. */
+  readonly validators: readonly PublicKey[];
+};
+
+/** Tells whether all signatures of a message hold and are of validators. */
+export function verifyMessage(message: ConsensusMessage, context: SignatureContext): boolean {
+  if (!verifyClaim(message, context)) return false;
+  if (!("prepares" in message)) return true;
+  if (!message.prepares.every((prepare) => verifyClaim(prepare, context))) return false;
+  if (!("roundChanges" in message)) return true;
+  return message.roundChanges.every((claim) => verifyClaim(claim, context));
+}
+
+function verifyClaim(claim: Signed<Claim>, context: SignatureContext): boolean {
+  const { chainId, verifier, validators } = context;
+  if (!validators.includes(claim.validator)) return false;
+  return verifier.verify(claimMessage(claim, chainId), claim.signature, claim.validator);
+}

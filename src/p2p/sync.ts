@@ -1,0 +1,335 @@
+/**
+ * Catch-up: asks one peer for its height or for a range of blocks, and answers the same. Blocks are
+ * byte strings here; whether they are true is the caller's to find out, who then asks another peer.
+ *
+ * One stream per request: one request frame, one response frame (frame.ts), close.
+ *
+ * Request:           u8 0 = status | nothing
+ *                    u8 1 = blocks | u64 first height | u32 most blocks wanted (1 to syncBlocksMax)
+ * Response:          u8 0 = answer | body, or u8 1 = refused (too busy, or the request is malformed)
+ * Body of status:    u64 height | 32 bytes hash
+ * Body of blocks:    list of blocks from the first height on, dense, possibly empty
+ *
+ * Invariants:
+ *
+ * (1) At most `syncConcurrencyMax` responses are being made or sent, `syncConcurrencyPeerMax` of
+ *     them for one peer, and a peer is answered `syncRequestsPerSecondMax` times a second.
+ * (2) No request or response outlives `syncTimeoutMs`.
+ * (3) A response is at most `syncBytesMax` bytes of blocks, whatever the peer sends.
+ */
+import "./polyfill.ts";
+import type { Connection, PeerId, Stream, StreamMessageEvent } from "@libp2p/interface";
+import { bytesToHex, concatBytes, hexToBytes } from "../base/bytes.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
+import { type Hash, hash32Pattern } from "../base/hash.ts";
+import type { PublicKey } from "../base/keys.ts";
+import { limits } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import type { Counters } from "./counters.ts";
+import { decodeList, encodeFrame, encodeList, FrameReader } from "./frame.ts";
+import type { Host } from "./host.ts";
+import { peerKeyOf } from "./identity.ts";
+import { newestOpen } from "./streams.ts";
+
+/** Where a peer's chain ends. */
+export type SyncStatus = { readonly height: number; readonly hash: Hash };
+
+/** What this node answers with. */
+export interface SyncSource {
+  status(): SyncStatus;
+  /** Gives blocks from a height on, dense, within both bounds; none when it has none. */
+  readBlocks(from: number, countMax: number, bytesMax: number): Promise<readonly Uint8Array[]>;
+}
+
+/** What sync needs. */
+export type SyncOptions = {
+  readonly host: Host;
+  readonly protocol: string;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly source: SyncSource;
+};
+
+type Request =
+  | { readonly kind: "status" }
+  | { readonly kind: "blocks"; readonly from: number; readonly countMax: number };
+
+const requestBytesMax = 13;
+const statusBytes = 40;
+const answered = 0;
+const refused = 1;
+/** Each block of a list costs four bytes for its length; the answer's first byte says how it went. */
+const responseBytesMax = limits.syncBytesMax + 4 * limits.syncBlocksMax + 1;
+
+/** Returns the bytes of a request. */
+export function encodeSyncRequest(request: Request): Uint8Array {
+  if (request.kind === "status") return Uint8Array.of(0);
+  const bytes = new Uint8Array(requestBytesMax);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, 1);
+  view.setBigUint64(1, BigInt(request.from));
+  view.setUint32(9, request.countMax);
+  return bytes;
+}
+
+/**
+ * Returns the request that the bytes stand for.
+ *
+ * @throws {LedgerError} P2P_FRAME_INVALID when they stand for none.
+ */
+export function decodeSyncRequest(bytes: Uint8Array): Request {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length === 1 && bytes[0] === 0) return { kind: "status" };
+  if (bytes.length !== requestBytesMax || bytes[0] !== 1) {
+    throw invalid("sync request", "is of an unknown form");
+  }
+  const from = readHeight(view, 1, "sync request");
+  const countMax = view.getUint32(9);
+  if (countMax === 0 || countMax > limits.syncBlocksMax) {
+    throw invalid("sync request", `asks for 0 or over ${limits.syncBlocksMax} blocks`);
+  }
+  return { kind: "blocks", from, countMax };
+}
+
+/** Returns the body of an answer to a status request. */
+export function encodeSyncStatus(status: SyncStatus): Uint8Array {
+  const height = new Uint8Array(8);
+  new DataView(height.buffer).setBigUint64(0, BigInt(status.height));
+  return concatBytes(height, hexToBytes(status.hash));
+}
+
+/**
+ * Returns the status that the bytes stand for.
+ *
+ * @throws {LedgerError} P2P_FRAME_INVALID when they stand for none.
+ */
+export function decodeSyncStatus(bytes: Uint8Array): SyncStatus {
+  if (bytes.length !== statusBytes) throw invalid("sync status", `is not ${statusBytes} bytes`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const hash = bytesToHex(bytes.subarray(8));
+  return { height: readHeight(view, 0, "sync status"), hash };
+}
+
+function readHeight(view: DataView, offset: number, frame: string): number {
+  const height = view.getBigUint64(offset);
+  if (height > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(frame, "has a height over 2^53");
+  return Number(height);
+}
+
+function invalid(frame: string, reason: string): LedgerError {
+  return new LedgerError("P2P_FRAME_INVALID", { frame, reason });
+}
+
+/** Asks and answers. */
+export class Sync {
+  readonly #options: SyncOptions;
+  readonly #serving = new Map<PublicKey, number>();
+  readonly #rates = new Map<PublicKey, { tokens: number; atMs: number }>();
+  #servingCount = 0;
+
+  constructor(options: SyncOptions) {
+    this.#options = options;
+  }
+
+  /** Answers peers from now on. */
+  async start(): Promise<void> {
+    const { host, protocol } = this.#options;
+    await host.handle(protocol, (stream, connection) => this.#onInbound(stream, connection), {
+      maxInboundStreams: 2 * limits.syncConcurrencyPeerMax,
+      maxOutboundStreams: 2 * limits.syncConcurrencyPeerMax,
+    });
+  }
+
+  /** Answers no more. */
+  async stop(): Promise<void> {
+    await this.#options.host.unhandle(this.#options.protocol);
+  }
+
+  /** Forgets the rate of a peer that left, so that strangers of the past take no memory. */
+  forget(peer: PublicKey): void {
+    if (!this.#serving.has(peer)) this.#rates.delete(peer);
+  }
+
+  /**
+   * Asks a peer where its chain ends.
+   *
+   * @throws {LedgerError} P2P_PEER_UNREACHABLE, P2P_SYNC_FAILED.
+   */
+  async requestStatus(peer: PublicKey, peerId: PeerId): Promise<SyncStatus> {
+    return this.#request(peer, peerId, { kind: "status" }, decodeSyncStatus);
+  }
+
+  /**
+   * Asks a peer for blocks.
+   *
+   * @param from - Height of the first block wanted.
+   * @param countMax - 1 to `syncBlocksMax`; fewer may come, and none when the peer has none.
+   * @throws {LedgerError} P2P_PEER_UNREACHABLE, P2P_SYNC_FAILED.
+   */
+  async requestBlocks(
+    peer: PublicKey,
+    peerId: PeerId,
+    range: { readonly from: number; readonly countMax: number },
+  ): Promise<readonly Uint8Array[]> {
+    const countMax = Math.min(range.countMax, limits.syncBlocksMax);
+    const itemBytesMax = limits.syncBytesMax;
+    return this.#request(peer, peerId, { kind: "blocks", from: range.from, countMax }, (body) =>
+      decodeList(body, { name: "sync blocks", countMax, itemBytesMax }),
+    );
+  }
+
+  async #request<T>(
+    peer: PublicKey,
+    peerId: PeerId,
+    request: Request,
+    decode: (body: Uint8Array) => T,
+  ): Promise<T> {
+    const connection = newestOpen(this.#options.host.getConnections(peerId));
+    if (connection === undefined) throw new LedgerError("P2P_PEER_UNREACHABLE", { peer });
+    try {
+      const signal = AbortSignal.timeout(limits.syncTimeoutMs);
+      const stream = await connection.newStream(this.#options.protocol, { signal });
+      const response = await exchange(stream, encodeSyncRequest(request), signal);
+      if (response[0] !== answered) throw invalid("sync response", "is a refusal");
+      return decode(response.subarray(1));
+    } catch (cause) {
+      const reason = isLedgerError(cause) ? String(cause.facts.reason) : String(cause);
+      throw new LedgerError("P2P_SYNC_FAILED", { peer, request: request.kind, reason }, { cause });
+    }
+  }
+
+  async #onInbound(stream: Stream, connection: Connection): Promise<void> {
+    const peer = peerKeyOf(connection.remotePeer);
+    if (peer === undefined) return stream.abort(new Error("peer key is not Ed25519"));
+    const signal = AbortSignal.timeout(limits.syncTimeoutMs);
+    if (!this.#admit(peer)) {
+      this.#options.counters.syncRequestsRefused += 1;
+      await finish(stream, Uint8Array.of(refused), signal);
+      return;
+    }
+    try {
+      const request = decodeSyncRequest(await readFrame(stream, requestBytesMax, signal));
+      const body = await this.#answer(request);
+      await finish(stream, concatBytes(Uint8Array.of(answered), body), signal);
+      this.#options.counters.syncRequestsServed += 1;
+    } catch (error) {
+      this.#options.counters.syncRequestsRefused += 1;
+      const level = isLedgerError(error) ? "debug" : "error";
+      this.#options.log[level]({ peer, reason: String(error) }, "sync request refused");
+      await finish(stream, Uint8Array.of(refused), signal);
+    } finally {
+      this.#release(peer);
+    }
+  }
+
+  async #answer(request: Request): Promise<Uint8Array> {
+    const { source } = this.#options;
+    if (request.kind === "status") {
+      const status = source.status();
+      if (!hash32Pattern.test(status.hash)) throw new TypeError("status has no hash");
+      return encodeSyncStatus(status);
+    }
+    const { from, countMax } = request;
+    const blocks = await source.readBlocks(from, countMax, limits.syncBytesMax);
+    return encodeList(withinBounds(blocks, countMax));
+  }
+
+  /** Takes a place for one request, or says no. */
+  #admit(peer: PublicKey): boolean {
+    const ofPeer = this.#serving.get(peer) ?? 0;
+    if (this.#servingCount >= limits.syncConcurrencyMax) return false;
+    if (ofPeer >= limits.syncConcurrencyPeerMax || !this.#takeToken(peer)) return false;
+    this.#serving.set(peer, ofPeer + 1);
+    this.#servingCount += 1;
+    return true;
+  }
+
+  #release(peer: PublicKey): void {
+    const rest = (this.#serving.get(peer) as number) - 1;
+    if (rest === 0) this.#serving.delete(peer);
+    else this.#serving.set(peer, rest);
+    this.#servingCount -= 1;
+  }
+
+  #takeToken(peer: PublicKey): boolean {
+    const nowMs = performance.now();
+    const full = limits.syncRequestsPerSecondMax;
+    const rate = this.#rates.get(peer) ?? { tokens: full, atMs: nowMs };
+    const tokens = Math.min(full, rate.tokens + ((nowMs - rate.atMs) * full) / 1_000);
+    const taken = tokens >= 1;
+    this.#rates.set(peer, { tokens: taken ? tokens - 1 : tokens, atMs: nowMs });
+    return taken;
+  }
+}
+
+/** Returns as many blocks from the front as both bounds allow. */
+function withinBounds(blocks: readonly Uint8Array[], countMax: number): readonly Uint8Array[] {
+  let bytes = 0;
+  const end = blocks.findIndex((block, index) => {
+    bytes += block.length;
+    return index >= countMax || bytes > limits.syncBytesMax;
+  });
+  return end === -1 ? blocks : blocks.slice(0, end);
+}
+
+/** Sends a request and waits for the whole response. */
+async function exchange(
+  stream: Stream,
+  request: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const response = readFrame(stream, responseBytesMax, signal);
+  try {
+    stream.send(encodeFrame(request));
+    return await response;
+  } catch (error) {
+    response.catch(() => undefined);
+    stream.abort(error as Error);
+    throw error;
+  } finally {
+    void stream.close().catch((error: Error) => stream.abort(error));
+  }
+}
+
+/** Waits for one frame; whatever comes after it is not read. */
+function readFrame(stream: Stream, bytesMax: number, signal: AbortSignal): Promise<Uint8Array> {
+  const reader = new FrameReader("sync", bytesMax);
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void): void => {
+      stream.removeEventListener("message", onPiece);
+      stream.removeEventListener("remoteCloseWrite", onEnd);
+      stream.removeEventListener("close", onEnd);
+      signal.removeEventListener("abort", onTimeout);
+      act();
+    };
+    const onPiece = (event: StreamMessageEvent): void => {
+      try {
+        for (const piece of event.data instanceof Uint8Array ? [event.data] : event.data) {
+          const frame = reader.read(piece)[0];
+          if (frame === undefined) continue;
+          settle(() => resolve(frame));
+          return;
+        }
+      } catch (error) {
+        settle(() => reject(error));
+      }
+    };
+    const onEnd = (): void => settle(() => reject(invalid("sync", "ends early")));
+    const onTimeout = (): void => settle(() => reject(invalid("sync", "takes too long")));
+    signal.addEventListener("abort", onTimeout);
+    stream.addEventListener("close", onEnd);
+    stream.addEventListener("remoteCloseWrite", onEnd);
+    stream.addEventListener("message", onPiece);
+    if (stream.readableEnded || stream.readStatus === "closed") onEnd();
+  });
+}
+
+/** Sends the only frame of this side and waits until it is gone; never throws. */
+async function finish(stream: Stream, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  try {
+    stream.send(encodeFrame(bytes));
+    await stream.close({ signal });
+  } catch (error) {
+    stream.abort(error as Error);
+  }
+}

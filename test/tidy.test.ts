@@ -1,0 +1,131 @@
+/**
+ * House rules that no linter knows. When one fails, change the code, not the rule; a rule that
+ * proves wrong is changed here with the reason in its name.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+
+const root = new URL("..", import.meta.url).pathname;
+const fileLinesMax = 400;
+
+type File = { readonly path: string; readonly text: string };
+
+function filesBelow(folder: string): string[] {
+  if (!existsSync(join(root, folder))) return [];
+  return readdirSync(join(root, folder)).flatMap((name) => {
+    const path = `${folder}/${name}`;
+    return statSync(join(root, path)).isDirectory() ? filesBelow(path) : [path];
+  });
+}
+
+const read = (path: string): File => ({ path, text: readFileSync(join(root, path), "utf8") });
+const code = ["src", "contracts", "test", "bench", "tools", "bin"]
+  .flatMap(filesBelow)
+  .filter((path) => /\.(ts|mjs|js|cjs)$/.test(path))
+  .map(read);
+const sources = code.filter(({ path }) => path.startsWith("src/"));
+const withoutComments = (text: string) => text.replace(/\/\*[\s\S]*?\*\/|(^|\s)\/\/.*$/gm, "");
+const paths = (found: readonly File[]) => found.map(({ path }) => path);
+
+it("keeps the consensus core pure, or a run could not be replayed", () => {
+  const impure =
+    /\b(Date|performance|process|setTimeout|setInterval|queueMicrotask|async|await|console)\b|Math\.random/;
+  const dirty = sources.filter(
+    ({ path, text }) => path.startsWith("src/consensus/") && impure.test(withoutComments(text)),
+  );
+  expect(paths(dirty)).toEqual([]);
+});
+
+it("keeps files small enough to read in one sitting", () => {
+  const long = code.filter(
+    ({ path, text }) => !path.startsWith("test/") && text.split("\n").length > fileLinesMax + 1,
+  );
+  expect(paths(long)).toEqual([]);
+});
+
+it("opens every source file with a comment that says what it is for", () => {
+  const silent = sources.filter(({ text }) => !/^(#!.*\n)?\/\*\*/.test(text));
+  expect(paths(silent)).toEqual([]);
+});
+
+it("documents every exported declaration of the product", () => {
+  const bare = sources.flatMap(({ path, text }) => {
+    const lines = text.split("\n");
+    return lines.flatMap((line, index) => {
+      const exported = /^export (async )?(function|class|type|interface|const)\b/.test(line);
+      const documented = /\*\/\s*$/.test(lines[index - 1] ?? "") || /^@|^\/\//.test(lines[index - 1] ?? "");
+      return exported && !documented ? [`${path}:${index + 1}`] : [];
+    });
+  });
+  expect(bare).toEqual([]);
+});
+
+it("holds no unfinished business: no TODO, FIXME or skipped test without a reason", () => {
+  const unfinished = code.filter(
+    ({ path, text }) => path !== "test/tidy.test.ts" && /\b(TODO|FIXME|XXX)\b|\bit\.only\(/.test(text),
+  );
+  expect(paths(unfinished)).toEqual([]);
+});
+
+it("reads no clock, randomness or locale where nodes must agree", () => {
+  const hostDependent = /\bDate\.now\b|new Date\(\)|Math\.random|toLocale|Intl\.|localeCompare/;
+  const agreed = /^(src\/(consensus|base\/(format|proof))\/|src\/contracts\/sdk\/|contracts\/)/;
+  const dirty = code.filter(
+    ({ path, text }) =>
+      agreed.test(path) && !path.includes(".test.") && hostDependent.test(withoutComments(text)),
+  );
+  expect(paths(dirty)).toEqual([]);
+});
+
+it("verifies Ed25519 signatures in one place a platform, or verifiers could disagree", () => {
+  const verifying = sources.filter(({ text }) =>
+    /crypto_sign_verify|ed25519\.verify|verifyAsync|createVerify/.test(withoutComments(text)),
+  );
+  expect(paths(verifying).filter((path) => !/native-crypto\.ts|verifier\.ts/.test(path))).toEqual([]);
+});
+
+it("keeps folders' READMEs short", () => {
+  const long = filesBelow("src")
+    .filter((path) => path.endsWith("README.md"))
+    .map(read)
+    .filter(({ text }) => text.trimEnd().split("\n").length > 40);
+  expect(paths(long)).toEqual([]);
+});
+
+it("names no download address in the lock file or the npm settings", () => {
+  const lock = readFileSync(join(root, "package-lock.json"), "utf8");
+  expect(/"resolved":\s*"https?:/.test(lock)).toBe(false);
+  expect(/registry\s*=/.test(readFileSync(join(root, ".npmrc"), "utf8"))).toBe(false);
+});
+
+it("pins every package exactly", () => {
+  const { dependencies, devDependencies } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8"),
+  );
+  const loose = Object.entries({ ...dependencies, ...devDependencies }).filter(
+    ([, range]) => !/^\d+\.\d+\.\d+$/.test(String(range)),
+  );
+  expect(loose).toEqual([]);
+});
+
+it("says in ARCHITECTURE.md why each run-time dependency is there", () => {
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const page = readFileSync(join(root, "docs/ARCHITECTURE.md"), "utf8");
+  expect(Object.keys(dependencies).filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+});
+
+it("has no broken relative link in its documents", () => {
+  const pages = execFileSync("git", ["ls-files", "*.md"], { cwd: root, encoding: "utf8" })
+    .split("\n")
+    .filter((path) => path !== "" && existsSync(join(root, path)))
+    .map(read);
+  const broken = pages.flatMap(({ path, text }) =>
+    [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)]
+      .map(([, target]) => join(path, "..", target as string))
+      .filter((target) => !existsSync(join(root, target)))
+      .map((target) => `${path} -> ${target}`),
+  );
+  expect(broken).toEqual([]);
+});

@@ -1,0 +1,113 @@
+/**
+ * Claims about who may be connected: strangers are refused before a muxer exists, half-open
+ * handshakes take no place from members. Mutation: let `Gate.hooks` answer false for
+ * `denyInboundEncryptedConnection` and the first test sees a muxer.
+ */
+import { connect, type Socket } from "node:net";
+import type { StreamMuxerFactory } from "@libp2p/interface";
+import { multiaddr } from "@multiformats/multiaddr";
+import { afterEach, expect, it } from "vitest";
+import { limits } from "../../../src/base/limits.ts";
+import { Gate } from "../../../src/p2p/gate.ts";
+import { createHost } from "../../../src/p2p/host.ts";
+import { privateKeyOf } from "../../../src/p2p/identity.ts";
+import { keyOf, seedOf, startNode, startNodes, startRaw, stopAll, until } from "./helpers.ts";
+
+afterEach(stopAll);
+
+it("an unknown peer is refused before a muxer exists, a member gets one", async () => {
+  const gate = new Gate([await keyOf(1)]);
+  let muxers = 0;
+  const host = await createHost({
+    privateKey: await privateKeyOf(seedOf(0)),
+    listen: ["/ip4/127.0.0.1/tcp/0"],
+    gate,
+    topic: "topic",
+    wrapMuxer: (factory: StreamMuxerFactory) => ({
+      protocol: factory.protocol,
+      createStreamMuxer: (connection) => {
+        muxers += 1;
+        return factory.createStreamMuxer(connection);
+      },
+    }),
+  });
+  await host.start();
+  try {
+    const opened: string[] = [];
+    host.addEventListener("connection:open", (event) => opened.push(`${event.detail.remotePeer}`));
+    const address = host.getMultiaddrs()[0] as ReturnType<typeof multiaddr>;
+    const stranger = await startRaw(9);
+    // The handshake tells the stranger its key was proven; then it finds the socket closed.
+    await stranger.dial(address).catch(() => undefined);
+    await until(() => gate.refusedCount === 1, "the stranger was refused");
+    await until(() => stranger.getConnections().length === 0, "the stranger's socket is closed");
+    expect({ muxers, opened }).toEqual({ muxers: 0, opened: [] });
+    const member = await startRaw(1);
+    await member.dial(address);
+    await until(() => opened.length === 1, "the member is connected");
+    expect({ muxers, opened }).toEqual({ muxers: 1, opened: [`${member.peerId}`] });
+  } finally {
+    await host.stop();
+  }
+});
+
+it("an unknown peer is not dialed either", async () => {
+  const outsider = await startNode(8, [], { allowedPeerKeys: [await keyOf(0), await keyOf(8)] });
+  const node = await startNode(0, [{ key: outsider.key, address: outsider.address }]);
+  const other = await startNode(1, [node]);
+  await until(() => other.network.connectedPeers().length === 1, "members are connected");
+  expect(node.network.connectedPeers()).toEqual([other.key]);
+  expect(outsider.recorder.changes).toEqual([]);
+});
+
+it("a suspended peer is refused until its time is over", async () => {
+  let nowMs = 0;
+  const gate = new Gate(["a"], () => nowMs);
+  gate.suspend("a", 100);
+  gate.suspend("b", 100);
+  expect([gate.allows("a"), gate.allows("b"), gate.allows(undefined)]).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  nowMs = 100;
+  expect([gate.allows("a"), gate.allows("b")]).toEqual([true, false]);
+});
+
+it("hundreds of half-open handshakes are cut off while members go on", async () => {
+  const [first, second] = await startNodes(2);
+  const port = Number(/tcp\/(\d+)/.exec(first?.address as string)?.[1]);
+  const sockets: Socket[] = [];
+  let open = 0;
+  for (let count = 0; count < 300; count += 1) {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("connect", () => {
+      open += 1;
+    });
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      open -= 1;
+    });
+    sockets.push(socket);
+  }
+  try {
+    await until(() => sockets.filter(({ destroyed }) => destroyed).length >= 260, "most are cut");
+    expect(open).toBeLessThanOrEqual(limits.connectionsPendingMax);
+    second?.network.broadcast(Uint8Array.of(1));
+    await until(() => first?.recorder.messages.length === 1, "members talk");
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+});
+
+it("a member cannot pile up connections", async () => {
+  const node = await startNode(0, []);
+  const raw = await startRaw(1);
+  const address = multiaddr(node.address);
+  for (let count = 0; count < 5; count += 1) await raw.dial(address, { force: true });
+  await until(
+    () => node.network.metrics().connections === limits.peerConnectionsMax,
+    "the oldest are closed",
+  );
+  expect(node.network.connectedPeers()).toEqual([await keyOf(1)]);
+});
