@@ -5,7 +5,14 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const stampFile = `${root}/dist/.stamp`;
-const inputs = ["src", "contracts", "tools", "tsconfig.json", "tsconfig.build.json", "package-lock.json"];
+const inputs = [
+  "src",
+  "contracts",
+  "tools",
+  "tsconfig.json",
+  "tsconfig.build.json",
+  "package-lock.json",
+];
 
 function* filesBelow(path) {
   if (!existsSync(path)) return;

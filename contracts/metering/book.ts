@@ -27,7 +27,12 @@ type BreakMark = { readonly instantMs: number; readonly jump: Break };
 /** A meter during one call. */
 export type OpenMeter = {
   readonly id: string;
-  record: MeterRecord;
+  /** The record as it was read, but for the four fields below. */
+  readonly record: MeterRecord;
+  latestMs: number;
+  latest: Registers | undefined;
+  breakCount: number;
+  latestBreakMs: number;
   changed: boolean;
   /** All breaks of the meter in order of time, once they are needed. */
   breakMarks: BreakMark[] | undefined;
@@ -38,28 +43,36 @@ export function openMeter(id: string): OpenMeter {
   const record = meters.get(id);
   if (record === undefined)
     refuse("METERING_METER_UNKNOWN", `meter ${id} is not registered; call registerMeter first`);
-  return { id, record, changed: false, breakMarks: undefined };
+  const { latestMs, latest, breakCount, latestBreakMs } = record;
+  const fields = { latestMs, latest, breakCount, latestBreakMs };
+  return { id, record, ...fields, changed: false, breakMarks: undefined };
 }
 
 /** Writes the meter's record if it changed. */
 export function closeMeter(meter: OpenMeter): void {
-  if (meter.changed) meters.set(meter.id, meter.record);
+  if (!meter.changed) return;
+  const { latestMs, latest, breakCount, latestBreakMs } = meter;
+  const { kind, gateway } = meter.record;
+  const record: MeterRecord = { kind, gateway, latestMs, breakCount, latestBreakMs };
+  meters.set(meter.id, latest === undefined ? record : { ...record, latest });
 }
 
 /** Puts one reading into the book; answers false when it was there already. */
 export function putReading(meter: OpenMeter, instantMs: number, reading: Registers): boolean {
-  const { latestMs, latest, latestBreakMs } = meter.record;
+  const { latestMs, latest, latestBreakMs } = meter;
   const isNewest = instantMs > latestMs;
   const key = atKey(meter.id, instantMs);
   if (isNewest && latestBreakMs <= latestMs) {
-    if (latest !== undefined && !isAtLeast(reading, latest)) misfitBehind(meter, { instantMs, reading });
+    if (latest !== undefined && !isAtLeast(reading, latest))
+      misfitBehind(meter, { instantMs, reading });
   } else {
-    if (!isNewest && isKnown(meter, key, reading)) return false;
+    if (!isNewest && isKnown(key, reading)) return false;
     requireFit(meter, { instantMs, reading });
   }
   readings.set(key, reading);
   if (isNewest) {
-    meter.record = { ...meter.record, latestMs: instantMs, latest: reading };
+    meter.latestMs = instantMs;
+    meter.latest = reading;
     meter.changed = true;
   }
   return true;
@@ -73,16 +86,12 @@ export function putBreak(meter: OpenMeter, instantMs: number, jump: Break): bool
     if (canonicalText(known) === canonicalText(jump)) return false;
     refuse("METERING_BREAK_CONFLICT", `meter ${meter.id} has another break at ${key}`);
   }
-  const { breakCount, latestBreakMs } = meter.record;
-  if (breakCount >= breaksMax)
+  if (meter.breakCount >= breaksMax)
     refuse("METERING_BREAKS_TOO_MANY", `meter ${meter.id} has ${breaksMax} breaks; register anew`);
   requireFit(meter, { instantMs, jump });
   breaks.set(key, jump);
-  meter.record = {
-    ...meter.record,
-    breakCount: breakCount + 1,
-    latestBreakMs: Math.max(latestBreakMs, instantMs),
-  };
+  meter.breakCount += 1;
+  meter.latestBreakMs = Math.max(meter.latestBreakMs, instantMs);
   meter.breakMarks = undefined;
   meter.changed = true;
   return true;
@@ -96,7 +105,7 @@ export function breaksBetween(id: string, fromMs: number, toMs: number): BreakMa
     .map(({ key, value }) => ({ instantMs: instantOf(key), jump: value }));
 }
 
-function isKnown(meter: OpenMeter, key: string, reading: Registers): boolean {
+function isKnown(key: string, reading: Registers): boolean {
   const known = readings.get(key);
   if (known === undefined) return false;
   if (known.every((value, index) => value === reading[index])) return true;
@@ -131,7 +140,7 @@ function requireFit(meter: OpenMeter, mark: Mark): void {
 
 /** The fast path found a register below the latest reading's; says which. */
 function misfitBehind(meter: OpenMeter, mark: Reading): never {
-  const { latestMs, latest } = meter.record;
+  const { latestMs, latest } = meter;
   const problem = misfit([{ instantMs: latestMs, reading: latest as Registers }, mark]);
   return refuseMisfit(meter, mark, problem as NonNullable<typeof problem>);
 }
@@ -154,7 +163,7 @@ function neighbours(
   meter: OpenMeter,
   mark: Mark,
 ): { readonly before: Reading | undefined; readonly after: Reading | undefined } {
-  const { latestMs, latest } = meter.record;
+  const { latestMs, latest } = meter;
   const at = instantText(mark.instantMs);
   if (latest !== undefined && mark.instantMs > latestMs)
     return { before: { instantMs: latestMs, reading: latest }, after: undefined };
@@ -166,8 +175,8 @@ function neighbours(
 }
 
 function allBreaks(meter: OpenMeter): readonly BreakMark[] {
-  if (meter.record.breakCount === 0) return [];
-  meter.breakMarks ??= breaksBetween(meter.id, -1, meter.record.latestBreakMs);
+  if (meter.breakCount === 0) return [];
+  meter.breakMarks ??= breaksBetween(meter.id, -1, meter.latestBreakMs);
   return meter.breakMarks;
 }
 

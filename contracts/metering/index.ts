@@ -6,6 +6,7 @@
  * changes nothing, so a gateway may send a batch twice. A batch is accepted or refused as a whole.
  */
 import {
+  type Checked,
   type Context,
   canonicalText,
   contract,
@@ -41,6 +42,7 @@ import {
   consumptionOf,
   meterId,
   meterKinds,
+  type Registers,
   registerMax,
   registers,
 } from "./layout.ts";
@@ -50,7 +52,10 @@ const metersPerEventMax = 250;
 
 const register = integer(0, registerMax);
 /** The meter is checked by its look-up: a registered id has the right form. */
-const row = tuple(text(64), instant, register, register, register, register);
+const id = text(64);
+const rowForm = tuple(id, instant, register, register, register, register);
+/** Passes a good row in a third of the gas; `rowForm` has the last word and names the problem. */
+const row: typeof rowForm = (value) => (isPlainRow(value) ? undefined : rowForm(value));
 
 const onMeter = event<{ readonly meter: string; readonly kind: string; readonly gateway: string }>(
   "meter",
@@ -98,14 +103,17 @@ const report = method({
     const latestAllowedMs = latestInstant(context);
     const spans = new Map<string, Span>();
     let accepted = 0;
-    for (const [id, instantMs, energyWh, volumeL, flow, back] of rows) {
+    for (const reading of rows) {
+      // By index: taking a list apart by a pattern costs four times the gas.
+      const id = reading[0];
+      const instantMs = reading[1];
       if (instantMs > latestAllowedMs) refuseFuture(id, instantMs, latestAllowedMs);
       let span = spans.get(id);
       if (span === undefined) {
         span = { meter: openOwnMeter(id, context), fromMs: instantMs, toMs: instantMs };
         spans.set(id, span);
       }
-      if (putReading(span.meter, instantMs, [energyWh, volumeL, flow, back])) accepted += 1;
+      if (putReading(span.meter, instantMs, registersOf(reading))) accepted += 1;
       if (instantMs < span.fromMs) span.fromMs = instantMs;
       if (instantMs > span.toMs) span.toMs = instantMs;
     }
@@ -179,6 +187,30 @@ export const definition = contract({
   methods: { registerMeter, assignGateway, report, replaceMeter, rollOver },
   views: { meter: meterView, readings: readingsView, consumption },
 });
+
+/**
+ * Tells whether a value is a row with registers of 31 bits; false means nothing. The engine keeps
+ * such integers apart, and operations that mix them with others cost ten times the gas.
+ */
+function isPlainRow(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 6) return false;
+  return (
+    id(value[0]) === undefined &&
+    instant(value[1]) === undefined &&
+    isShort(value[2]) &&
+    isShort(value[3]) &&
+    isShort(value[4]) &&
+    isShort(value[5])
+  );
+}
+
+function isShort(value: unknown): boolean {
+  return typeof value === "number" && (value | 0) === value && value >= 0;
+}
+
+function registersOf(reading: Checked<typeof rowForm>): Registers {
+  return [reading[2], reading[3], reading[4], reading[5]];
+}
 
 function latestInstant(context: Context): number {
   return context.timeMs + context.parameter("clockDriftMs");

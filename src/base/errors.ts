@@ -157,6 +157,18 @@ const table = {
     meaning: "A block breaks a rule of the ledger; `reason` names the first one.",
     next: "Nothing to do for a client; the node or peer that offered the block is faulty.",
   },
+  LEDGER_PROOF_UNAVAILABLE: {
+    httpStatus: 404,
+    facts: ["height", "heightMin", "heightMax"],
+    meaning: "The state tree of this height is not kept, so nothing can be proven from it.",
+    next: "Ask for a height in the range; an older value is proven by the receipt that wrote it.",
+  },
+  LEDGER_KEY_INVALID: {
+    httpStatus: 400,
+    facts: ["key"],
+    meaning: "The text is no state key: `contract/table/key`, at most 256 bytes.",
+    next: "Correct the key.",
+  },
   LEDGER_DIVERGENCE: {
     httpStatus: 503,
     facts: ["height", "field", "own", "certified"],
@@ -225,11 +237,17 @@ const table = {
   },
   LEDGER_STORE_UNREADABLE: {
     httpStatus: 500,
-    facts: ["directory", "reason"],
-    meaning: "LevelDB cannot open its files in the ledger directory.",
+    facts: ["directory", "reason", "salvageable"],
+    meaning: "LevelDB cannot read its files in the ledger directory.",
     next: "Check permissions and the disk, then restart the node: it salvages what is readable.",
   },
   // --- consensus ---
+  CONSENSUS_SIGNATURE_INVALID: {
+    httpStatus: 400,
+    facts: ["validator", "height"],
+    meaning: "A consensus message carries a signature that does not hold on this chain.",
+    next: "Nothing: the message was dropped. Look at the peer that sent it if it happens again.",
+  },
   // --- p2p ---
   P2P_ADDRESS_INVALID: {
     httpStatus: 400,
@@ -280,6 +298,12 @@ const table = {
     meaning: "This node could not execute a call, twice, for a reason outside the contract.",
     next: "The node stops voting. Look at its log, memory and Node version, then restart it.",
   },
+  CONTRACT_BUILD_FAILED: {
+    httpStatus: 400,
+    facts: ["contract", "reason"],
+    meaning: "The contract's source cannot be bundled.",
+    next: "Correct the source; it may import `loopledger/contract` and its own files, nothing else.",
+  },
   // --- node ---
   SYNC_PEER_LIED: {
     httpStatus: 502,
@@ -311,6 +335,18 @@ const table = {
     meaning: "Another process on this machine votes with the same validator key.",
     next: "Stop the other node first; one key must never sign in two places.",
   },
+  NODE_KEY_FOREIGN: {
+    httpStatus: 409,
+    facts: ["file", "key"],
+    meaning: "A key file holds a key that no member of the genesis has.",
+    next: "Use the key file that belongs to this genesis.",
+  },
+  CONTRACTS_NOT_BUILT: {
+    httpStatus: 500,
+    facts: ["folder"],
+    meaning: "The bundles of the standard contracts are not there.",
+    next: "Run `npm run build`; an installed package has them already.",
+  },
   NODE_ENGINE_MISMATCH: {
     httpStatus: 409,
     facts: ["expected", "actual"],
@@ -329,8 +365,56 @@ const table = {
     meaning: "The node cannot serve this now.",
     next: "Ask `/health/ready` for the reasons, or use another node.",
   },
+  KEY_FILE_EXISTS: {
+    httpStatus: 409,
+    facts: ["file"],
+    meaning: "A file of this name exists already; keys are never overwritten.",
+    next: "Choose another name, or move the old key file away.",
+  },
+  KEY_FILE_MODE: {
+    httpStatus: 500,
+    facts: ["file", "mode"],
+    meaning: "Others than the owner can read or write a file that holds a secret.",
+    next: "Run `chmod 600` on it; if others could have read it, make a new key.",
+  },
+  KEY_FILE_INVALID: {
+    httpStatus: 500,
+    facts: ["file", "reason"],
+    meaning: "The file is not a key file of this version, or it does not hold the key it names.",
+    next: "Restore the file from its backup.",
+  },
+  KEY_FILE_PASSPHRASE_WRONG: {
+    httpStatus: 500,
+    facts: ["file"],
+    meaning: "The passphrase does not open the key file, or the file was changed.",
+    next: "Check the passphrase; if it is right, restore the file from its backup.",
+  },
+  KEY_FILE_PURPOSE: {
+    httpStatus: 500,
+    facts: ["file", "expected", "actual"],
+    meaning: "The key was made for another purpose; one key serves one purpose.",
+    next: "Name the right key file, or make a key for this purpose.",
+  },
+  KEY_PASSPHRASE_MISSING: {
+    httpStatus: 500,
+    facts: ["reason"],
+    meaning: "No passphrase was given for a key file.",
+    next: "Name a passphrase file of mode 0600, set LOOPLEDGER_PASSPHRASE, or use a terminal.",
+  },
+  KEY_PASSPHRASE_SHORT: {
+    httpStatus: 400,
+    facts: ["charsMin"],
+    meaning: "The passphrase of a new key file is too short.",
+    next: "Choose a longer one: it is all that protects the key if the file is stolen.",
+  },
   // --- api ---
   // --- client, gateway ---
+  GATEWAY_DECIMAL_INVALID: {
+    httpStatus: 400,
+    facts: ["text", "reason"],
+    meaning: "A register in a source of readings is not a plain decimal number, or is too large.",
+    next: "Correct the source; a register looks like 5347.614, without exponent or separators.",
+  },
   // --- cli ---
 } as const satisfies Record<string, ErrorRow>;
 

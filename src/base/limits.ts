@@ -54,6 +54,10 @@ export const limits = {
   roundTimeoutMsBase: 1_000,
   roundTimeoutMsMax: 4_000,
   resendMs: 1_000,
+  /** Votes are kept for rounds this near to the own one; round changes have no such limit. */
+  roundDistanceMax: 16,
+  /** Blocks of former rounds that are kept, for commits that come late. */
+  formerBlocksMax: 4,
   // --- mempool ---
   mempoolBytesMax: 64 * mebibyte,
   /** Share of the mempool one sender may fill, as a divisor. */
@@ -75,6 +79,8 @@ export const limits = {
   blockBuildMsMax: 250,
   /** Recent blocks whose events are kept decoded for those who follow the tip. */
   recentEventBlocksMax: 64,
+  /** Receipts of those blocks together. */
+  recentReceiptsMax: 20_000,
   /** Blocks read for one page of events. */
   eventBlocksPerPageMax: 1_000,
   /** Heights whose state tree is kept for proofs. */
@@ -102,7 +108,7 @@ export const limits = {
   /** A transaction waits this long for company before its frame is published. */
   gossipDelayMs: 10,
   /** One gossip message with its control parts; a larger one breaks the stream. */
-  gossipRpcBytesMax: 4 * mebibyte,
+  gossipRpcBytesMax: 3 * mebibyte,
   /** Message ids in one IHAVE or IWANT: three seconds of frames are far fewer. */
   gossipMessageIdsMax: 1_000,
   /** Subscriptions, messages and control parts in one gossip message. */
@@ -130,6 +136,11 @@ export const limits = {
   syncConcurrencyMax: 4,
   syncRequestsPerSecondMax: 20,
   syncTimeoutMs: 20_000,
+  // --- evidence ---
+  /** A bundle: six transactions of full size, as hexadecimal, and thousands of headers. */
+  evidenceBytesMax: 32 * mebibyte,
+  /** A bill rests on at most two readings, 99 breaks, a tariff and a meter. */
+  evidenceEntriesMax: 128,
   // --- api ---
   apiQueryRowsMax: 1_000,
   apiEventClientsMax: 256,

@@ -50,6 +50,8 @@ export type ConsensusState = {
   readonly work: boolean;
   /** Whether a block was asked for in this round, and whether there was none. */
   readonly build: "none" | "asked" | "empty";
+  /** The quorum of round changes that justifies the block asked for. */
+  readonly justification: readonly RoundChangeMessage[];
   readonly proposal: AcceptedProposal | undefined;
   /** Highest prepared certificate of this height. */
   readonly prepared: PreparedCertificate | undefined;
@@ -108,6 +110,7 @@ export function heightState(tip: Tip, validators: readonly PublicKey[]) {
     phase: "proposing" as const,
     work: false,
     build: "none" as const,
+    justification: [],
     proposal: undefined,
     prepared: undefined,
     votes: new Map<number, RoundVotes>(),

@@ -40,7 +40,7 @@ export const hostGas = {
   range: { base: 20_000, byte: 10, entry: 5_000 },
   emit: { base: 20_000, byte: 50 },
   log: { base: 1_000, byte: 10 },
-  sha256: { base: 5_000, byte: 20 },
+  sha256: { base: 15_000, byte: 20 },
   verify: { base: 350_000, byte: 20 },
   output: { base: 0, byte: 50 },
 } as const;

@@ -135,6 +135,7 @@ export class Instance {
     const start = this.functions.getString(context, value);
     if (start === 0) return undefined;
     const length = (this.words[(start - layout.stringLengthOffset) >>> 2] as number) & 0x7fffffff;
+    this.charge(length);
     const text = this.#buffer.toString("utf8", start, start + length);
     const bytes = this.memory.subarray(start, start + length);
     const wellFormed = !text.includes("\ufffd") || isUtf8(bytes);

@@ -120,6 +120,11 @@ export class Sandbox {
     return end;
   }
 
+  /** The instance of the last run, if it ended normally. */
+  get instance(): Instance | undefined {
+    return this.#instance;
+  }
+
   /** Drops the instance: the next run makes a new one. */
   reset(): void {
     this.#instance = undefined;

@@ -152,62 +152,38 @@ export function writeSections(sections: ReadonlyMap<number, Uint8Array>): Uint8A
   return writer.finish();
 }
 
+/** unreachable, nop, else, end, return, drop, select. */
+const bare: readonly number[] = [0x00, 0x01, 0x05, 0x0b, 0x0f, 0x1a, 0x1b];
+/** block loop if br br_if call, access to locals and globals, memory.size and .grow, constants. */
+const oneNumber: readonly number[] = [
+  ...[0x02, 0x03, 0x04, 0x0c, 0x0d, 0x10, 0x20, 0x21, 0x22, 0x23, 0x24],
+  ...[0x3f, 0x40, 0x41, 0x42],
+];
+const [brTable, callIndirect, f32Const, f64Const, prefix] = [0x0e, 0x11, 0x43, 0x44, 0xfc];
+/** LEB128 immediates after the sub-opcode: saturating conversions, memory.copy, memory.fill. */
+const prefixed: readonly (number | undefined)[] = [
+  ...[0, 0, 0, 0, 0, 0, 0, 0],
+  ...[undefined, undefined, 2, 1],
+];
+
 /** Passes over the immediates of one instruction whose first byte was just read. */
 export function skipImmediates(reader: WasmReader, opcode: number): void {
-  if (opcode >= 0x45 && opcode <= 0xc4) return;
-  if (opcode >= 0x28 && opcode <= 0x3e) return skipLebs(reader, 2);
-  switch (opcode) {
-    case 0x00: // unreachable
-    case 0x01: // nop
-    case 0x05: // else
-    case 0x0b: // end
-    case 0x0f: // return
-    case 0x1a: // drop
-    case 0x1b: // select
-      return;
-    case 0x02: // block
-    case 0x03: // loop
-    case 0x04: // if
-    case 0x0c: // br
-    case 0x0d: // br_if
-    case 0x10: // call
-    case 0x20: // local.get
-    case 0x21: // local.set
-    case 0x22: // local.tee
-    case 0x23: // global.get
-    case 0x24: // global.set
-    case 0x3f: // memory.size
-    case 0x40: // memory.grow
-    case 0x41: // i32.const
-    case 0x42: // i64.const
-      return reader.skipLeb();
-    case 0x11: // call_indirect
-      return skipLebs(reader, 2);
-    case 0x0e: // br_table
-      return skipLebs(reader, reader.u32() + 1);
-    case 0x43: // f32.const
-      reader.take(4);
-      return;
-    case 0x44: // f64.const
-      reader.take(8);
-      return;
-    case 0xfc:
-      return skipPrefixed(reader);
-    default:
-      throw invalidWasm(`unknown instruction 0x${opcode.toString(16)}`);
-  }
+  if (opcode === f32Const) reader.take(4);
+  else if (opcode === f64Const) reader.take(8);
+  else for (let left = numbersAfter(reader, opcode); left > 0; left -= 1) reader.skipLeb();
 }
 
-function skipPrefixed(reader: WasmReader): void {
-  const sub = reader.u32();
-  if (sub <= 7) return; // saturating conversions
-  if (sub === 0x0a) return skipLebs(reader, 2); // memory.copy
-  if (sub === 0x0b) return skipLebs(reader, 1); // memory.fill
-  throw invalidWasm(`unknown instruction 0xfc ${sub}`);
-}
-
-function skipLebs(reader: WasmReader, count: number): void {
-  for (let index = 0; index < count; index += 1) reader.skipLeb();
+/** Counts the LEB128 numbers that follow; reads the count where it is itself an immediate. */
+function numbersAfter(reader: WasmReader, opcode: number): number {
+  if (opcode >= 0x45 && opcode <= 0xc4) return 0; // comparisons, arithmetic, conversions
+  if (opcode >= 0x28 && opcode <= 0x3e) return 2; // loads and stores
+  if (bare.includes(opcode)) return 0;
+  if (oneNumber.includes(opcode)) return 1;
+  if (opcode === callIndirect) return 2;
+  if (opcode === brTable) return reader.u32() + 1;
+  const count = opcode === prefix ? prefixed[reader.u32()] : undefined;
+  if (count === undefined) throw invalidWasm(`unknown instruction 0x${opcode.toString(16)}`);
+  return count;
 }
 
 /** Makes the error of a module that the meter cannot rewrite. */

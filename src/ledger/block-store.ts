@@ -162,13 +162,11 @@ export class BlockStore {
   /**
    * Reads the receipts of a height; `undefined` when none are stored.
    *
-   * @throws {LedgerError} LEDGER_BLOCK_CORRUPT
+   * @throws {LedgerError} LEDGER_RECORD_CORRUPT
    */
   async readReceipts(height: number): Promise<Uint8Array[] | undefined> {
-    return corruptBlockUnless(height, async () => {
-      const payload = await this.#read(recordKeys.receipts(height));
-      return payload === undefined ? undefined : decodeReceipts(payload);
-    });
+    const payload = await this.#read(recordKeys.receipts(height));
+    return payload === undefined ? undefined : decodeReceipts(payload);
   }
 
   /**

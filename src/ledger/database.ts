@@ -5,6 +5,8 @@
  * Keys are text in the order of their UTF-8 bytes; values are bytes. LevelDB gives no integrity by
  * itself here: its block checksums are not verified on reads (D16), so records carry their own.
  */
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Level } from "level";
 import { LedgerError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
@@ -49,6 +51,8 @@ const walkEntries = 1_000;
  *   LEDGER_STORE_UNREADABLE when LevelDB cannot make sense of its files.
  */
 export async function openDatabase(directory: string): Promise<Database> {
+  await checkCurrent(directory);
+  await mkdir(directory, { recursive: true });
   const database = new Level<string, Uint8Array>(directory, {
     keyEncoding: "utf8",
     valueEncoding: "view",
@@ -59,13 +63,36 @@ export async function openDatabase(directory: string): Promise<Database> {
     await database.open();
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    const code = (cause as { code?: string }).code;
-    if (code === "LEVEL_LOCKED")
+    if (codeOf(cause) === "LEVEL_LOCKED")
       throw new LedgerError("LEDGER_STORE_LOCKED", { directory }, { cause });
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new LedgerError("LEDGER_STORE_UNREADABLE", { directory, reason }, { cause });
+    throw unreadable(cause, directory);
   }
   return database;
+}
+
+/** Returns the error for what LevelDB threw; all other errors come back as they are. */
+export function unreadable(error: unknown, directory: string): unknown {
+  const code = codeOf(error);
+  if (typeof code !== "string" || !code.startsWith("LEVEL_")) return error;
+  const reason = error instanceof Error ? error.message : code;
+  const facts = { directory, reason, salvageable: code === "LEVEL_CORRUPTION" };
+  return new LedgerError("LEDGER_STORE_UNREADABLE", facts, { cause: error });
+}
+
+/**
+ * LevelDB takes a directory without the file CURRENT for a new one and would delete what is in it.
+ */
+async function checkCurrent(directory: string): Promise<void> {
+  const files = await readdir(directory).catch((): string[] => []);
+  if (!files.some((file) => /^(MANIFEST-\d+|\d+\.(ldb|sst|log))$/.test(file))) return;
+  const current = await readFile(join(directory, "CURRENT"), "latin1").catch(() => "");
+  if (current.endsWith("\n") && files.includes(current.slice(0, -1))) return;
+  const reason = "the file CURRENT is missing or names no manifest";
+  throw new LedgerError("LEDGER_STORE_UNREADABLE", { directory, reason, salvageable: true });
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | undefined)?.code;
 }
 
 /**

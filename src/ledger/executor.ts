@@ -1,6 +1,7 @@
 /**
  * Executes the transactions of one block in order. What comes out depends on the state before, the
- * block's height, time and transactions, and nothing else: no clock, no random, no locale.
+ * block's height, time and transactions, and nothing else: no clock, no random, no locale. State
+ * roots are not made here: the tree of the state before takes `hashes`.
  *
  * Invariants:
  *
@@ -19,7 +20,7 @@ import { LedgerError } from "../base/errors.ts";
 import type { LedgerParameters } from "../base/format/genesis.ts";
 import { encodeReceipt, type Receipt } from "../base/format/receipt.ts";
 import type { Transaction } from "../base/format/transaction.ts";
-import { type Hash, valueHashOf } from "../base/hash.ts";
+import type { Hash } from "../base/hash.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { merkleRoot } from "../base/proof/merkle.ts";
 import { stateRefusal } from "./admission.ts";
@@ -31,9 +32,7 @@ import {
   windowKey,
 } from "./replay-window.ts";
 import { StateOverlay } from "./state-overlay.ts";
-import type { StateTree } from "./state-tree.ts";
 import {
-  memberPrefix,
   readParameters,
   readValidators,
   rolesOfMethod,
@@ -46,10 +45,11 @@ import type { CallOutcome, ContractCaller, StateChange, StateReader } from "./ty
 export type ExecutionContext = {
   /** State before the block; must not change until the execution is finished. */
   readonly state: StateReader;
-  /** Tree of the same state. */
-  readonly tree: StateTree;
   readonly caller: ContractCaller;
   readonly entries: SystemEntries;
+  /** Those that hold for this block, read from the state before it. */
+  readonly parameters: LedgerParameters;
+  readonly validators: readonly PublicKey[];
   readonly height: number;
   /** Time of the block, UTC milliseconds. */
   readonly timeMs: number;
@@ -62,9 +62,9 @@ export type ExecutedBlock = {
   readonly receiptBytes: readonly Uint8Array[];
   /** Net changes, replay windows included, ascending by key bytes. */
   readonly changes: readonly StateChange[];
+  /** The same keys with the hashes of their values, for the state tree. */
+  readonly hashes: readonly (readonly [key: string, valueHash: Hash | undefined])[];
   readonly gasUsed: number;
-  /** State tree after the block. */
-  readonly tree: StateTree;
   readonly receiptsRoot: Hash;
   readonly nextValidators: readonly PublicKey[];
   readonly nextParameters: LedgerParameters;
@@ -80,6 +80,7 @@ export class BlockExecution {
   readonly #context: ExecutionContext;
   readonly #overlay: StateOverlay;
   readonly #windows = new Map<PublicKey, ReplayWindow>();
+  readonly #usedWindows = new Set<PublicKey>();
   readonly #senders = new Map<PublicKey, SenderEntry | undefined>();
   readonly #transactions: Transaction[] = [];
   readonly #receipts: Receipt[] = [];
@@ -90,7 +91,7 @@ export class BlockExecution {
   constructor(context: ExecutionContext) {
     this.#context = context;
     this.#overlay = new StateOverlay(context.state);
-    this.parameters = readParameters(context.state);
+    this.parameters = context.parameters;
   }
 
   /** Number of transactions executed. */
@@ -123,6 +124,7 @@ export class BlockExecution {
     const { sender, nonce, gasLimit, id } = transaction;
     const outcome = await this.#call(transaction);
     this.#windows.set(sender, useNonce(this.#windowOf(sender), nonce));
+    this.#usedWindows.add(sender);
     // A call may notice that its gas is spent a few units late; it still pays its limit only.
     const gasUsed = Math.min(outcome.gasUsed, gasLimit);
     const isOk = outcome.outcome === "ok";
@@ -137,8 +139,11 @@ export class BlockExecution {
 
   /** Ends the block. @returns Receipts, net changes and roots. */
   finish(): ExecutedBlock {
-    for (const [sender, window] of this.#windows)
-      this.#overlay.set(windowKey(this.#context.entries.didOf(sender)), encodeWindow(window));
+    for (const sender of this.#usedWindows) {
+      const key = windowKey(this.#context.entries.didOf(sender));
+      this.#overlay.set(key, encodeWindow(this.#windowOf(sender)));
+    }
+    const isChanged = this.#systemChanged;
     const { changes, hashes } = this.#overlay.netChanges();
     const receiptBytes = this.#receipts.map(encodeReceipt);
     return {
@@ -146,11 +151,11 @@ export class BlockExecution {
       receipts: this.#receipts,
       receiptBytes,
       changes,
+      hashes,
       gasUsed: this.#gasUsed,
-      tree: this.#context.tree.apply(hashes),
       receiptsRoot: merkleRoot(receiptBytes),
-      nextValidators: readValidators(this.#overlay),
-      nextParameters: this.#systemChanged ? readParameters(this.#overlay) : this.parameters,
+      nextValidators: isChanged ? readValidators(this.#overlay) : this.#context.validators,
+      nextParameters: isChanged ? readParameters(this.#overlay) : this.parameters,
     };
   }
 
@@ -193,7 +198,7 @@ export class BlockExecution {
     if (window === undefined) {
       const key = windowKey(this.#context.entries.didOf(publicKey));
       window = decodeWindow(this.#context.state.get(key));
-      if (this.#senderOf(publicKey) !== undefined) this.#seen.set(publicKey, window);
+      this.#windows.set(publicKey, window);
     }
     return window;
   }
@@ -204,4 +209,36 @@ export class BlockExecution {
     this.#gasAtTurn = this.#gasUsed;
     await setImmediate();
   }
+}
+
+/**
+ * Executes a whole block that others made.
+ *
+ * @throws {LedgerError} BLOCK_INVALID when a transaction is not admissible where it stands or the
+ *   gas does not fit; what the caller rejects with on a node fault.
+ */
+export async function executeBlock(
+  context: ExecutionContext,
+  transactions: readonly Transaction[],
+): Promise<ExecutedBlock> {
+  const { height } = context;
+  const execution = new BlockExecution(context);
+  for (const [index, transaction] of transactions.entries()) {
+    const refusal = execution.refusalOf(transaction);
+    if (refusal !== undefined) {
+      const reason = `transaction ${index}: ${refusal.code}`;
+      throw new LedgerError("BLOCK_INVALID", { height, reason }, { cause: refusal });
+    }
+    if (!execution.hasGasFor(transaction)) {
+      const reason = `transaction ${index}: its gas limit does not fit the block`;
+      throw new LedgerError("BLOCK_INVALID", { height, reason });
+    }
+    await execution.execute(transaction);
+  }
+  return execution.finish();
+}
+
+/** A call that fails before any contract runs; it uses no gas. */
+function refused(outcome: string): CallOutcome {
+  return { outcome, gasUsed: 0, changes: [], events: [] };
 }

@@ -78,7 +78,6 @@ export class History {
 function decodeEntry(key: string, record: Uint8Array): HistoryEntry {
   const payload = decodeRecord(key, record);
   const height = heightOfKey(key);
-  if (height === undefined)
-    throw new LedgerError("LEDGER_RECORD_CORRUPT", { key, height: null });
+  if (height === undefined) throw new LedgerError("LEDGER_RECORD_CORRUPT", { key, height: null });
   return { height, value: payload[0] === valueMark ? utf8Text(payload.subarray(1)) : undefined };
 }

@@ -1,17 +1,24 @@
 /** What the facade of the ledger (ledger.ts) takes and gives, apart from classes and formats. */
+import type { LedgerError } from "../base/errors.ts";
 import type { Block, Header } from "../base/format/block.ts";
-import type { LedgerParameters } from "../base/format/genesis.ts";
+import type { Did } from "../base/format/did.ts";
 import type { Certificate } from "../base/format/message.ts";
 import type { Receipt } from "../base/format/receipt.ts";
 import type { Transaction } from "../base/format/transaction.ts";
 import type { Hash } from "../base/hash.ts";
+import type { PublicKey } from "../base/keys.ts";
 import type { AbsenceProof, InclusionProof } from "../base/proof/state-proof.ts";
-
-export type { LedgerParameters };
+import type { ExecutedBlock } from "./executor.ts";
+import type { SenderEntry } from "./system-entries.ts";
 
 /** What became of bytes that were accepted. */
 export type Submission =
-  | { readonly id: Hash; readonly status: "pending" }
+  | {
+      readonly id: Hash;
+      readonly status: "pending";
+      /** False when it was pending before: then nobody needs to hear of it again. */
+      readonly isNew: boolean;
+    }
   | {
       readonly id: Hash;
       readonly status: "final";
@@ -19,22 +26,43 @@ export type Submission =
       readonly index: number;
     };
 
+/** Where a final transaction is and what became of it. */
+export type FinalStatus = {
+  readonly status: "final";
+  readonly height: number;
+  /** Position in the block, from 0. */
+  readonly index: number;
+  readonly receipt: Receipt;
+};
+
 /** What the node knows of a transaction id. */
 export type TransactionStatus =
   | { readonly status: "pending" }
-  | {
-      readonly status: "final";
-      readonly height: number;
-      /** Position in the block, from 0. */
-      readonly index: number;
-      readonly receipt: Receipt;
-    }
+  | FinalStatus
   /** It left the mempool without becoming final here; `code` says why. */
   | { readonly status: "dropped"; readonly code: string }
   | { readonly status: "unknown" };
 
+/** What a sender needs to know before it signs. */
+export type SenderInfo = {
+  readonly did: Did;
+  /** Absent when the key is not enrolled. */
+  readonly entry: SenderEntry | undefined;
+  /** Highest nonce of a final transaction, 0 before the first. */
+  readonly nonceHighest: number;
+  readonly pendingCount: number;
+  /** Highest nonce pending on this node, 0 when none is. */
+  readonly pendingNonceHighest: number;
+};
+
 /** The last appended block. */
-export type Tip = { readonly height: number; readonly hash: Hash; readonly timestampMs: number };
+export type Tip = {
+  readonly height: number;
+  readonly hash: Hash;
+  readonly timestampMs: number;
+  /** Zero hash for the genesis. */
+  readonly proposer: PublicKey;
+};
 
 /** A final transaction with all that proves it to somebody who has only the genesis. */
 export type TransactionProof = {
@@ -96,4 +124,14 @@ export type ViewRequest = {
   readonly argsJson: string;
   /** did:key of who asks; without it the contract sees an empty text and no roles. */
   readonly sender?: string | undefined;
+};
+
+/** What a node that diverged keeps for its operators, beside the store that it left untouched. */
+export type Divergence = {
+  readonly error: LedgerError<"LEDGER_DIVERGENCE">;
+  /** What the quorum certified. */
+  readonly block: Block;
+  readonly certificate: Certificate;
+  /** Own results, when the block could be executed. */
+  readonly executed: ExecutedBlock | undefined;
 };

@@ -95,11 +95,12 @@ export function putRecord(key: string, payload: Uint8Array): Operation {
  * @throws {LedgerError} LEDGER_RECORD_CORRUPT when the record was not written under this key.
  */
 export function decodeRecord(key: string, record: Uint8Array): Uint8Array {
-  const payload = record.subarray(checksumBytes);
-  const isWhole =
-    record.length >= checksumBytes &&
-    new DataView(record.buffer, record.byteOffset).getUint32(0) === checksumOf(key, payload);
-  if (isWhole) return payload;
+  if (record.length >= checksumBytes) {
+    const { buffer, byteOffset, length } = record;
+    // A plain view even when the database gives a Buffer, whose `slice` would not copy.
+    const payload = new Uint8Array(buffer, byteOffset + checksumBytes, length - checksumBytes);
+    if (new DataView(buffer, byteOffset).getUint32(0) === checksumOf(key, payload)) return payload;
+  }
   throw new LedgerError("LEDGER_RECORD_CORRUPT", { key, height: heightOfKey(key) ?? null });
 }
 

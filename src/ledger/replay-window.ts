@@ -49,9 +49,12 @@ export function encodeWindow(window: ReplayWindow): string {
   return `{"bits":"${bytesToHex(window.bits)}","highest":${window.highest}}`;
 }
 
+/** Beginning of the state keys of windows. */
+export const windowPrefix = "system/window/";
+
 /** Returns the state key of a sender's window. */
 export function windowKey(did: string): string {
-  return `system/window/${did}`;
+  return windowPrefix + did;
 }
 
 /** Tells whether a nonce, an integer of at least 1, may be used now. */

@@ -53,11 +53,7 @@ export class StateView implements StateReader {
   #overwritten: ReadonlyMap<string, string | undefined> | undefined;
   #next: StateView | undefined;
 
-  constructor(
-    height: number,
-    tree: StateTree,
-    readCurrent: (key: string) => string | undefined,
-  ) {
+  constructor(height: number, tree: StateTree, readCurrent: (key: string) => string | undefined) {
     this.height = height;
     this.tree = tree;
     this.#readCurrent = readCurrent;
@@ -97,6 +93,8 @@ export class StateStore {
   readonly #database: Database;
   readonly #cache = new ValueCache(limits.stateCacheCharsMax);
   readonly #trees = new Map<number, StateTree>();
+  /** Is told of damage that a read finds, before the error is thrown. */
+  onDamage: (error: LedgerError) => void = () => {};
   #current: StateView;
 
   private constructor(database: Database, height: number, tree: StateTree) {
@@ -242,7 +240,9 @@ export class StateStore {
 
   #corrupt(reason: string, cause?: unknown): LedgerError<"LEDGER_STATE_CORRUPT"> {
     const facts = { height: this.#current.height, reason };
-    return new LedgerError("LEDGER_STATE_CORRUPT", facts, { cause });
+    const error = new LedgerError("LEDGER_STATE_CORRUPT", facts, { cause });
+    this.onDamage(error);
+    return error;
   }
 }
 

@@ -93,7 +93,7 @@ export function sideOf(key: ByteString, splitBit: number): 0 | 1 {
 }
 
 /** The walk of a key from the root down to a leaf, and where the key parts from it. */
-export type Walk = {
+type Walk = {
   /** Inner nodes from the root down. */
   readonly path: readonly Inner[];
   readonly leaf: Leaf;

@@ -14,12 +14,12 @@
  *
  * `open` checks: blocks dense up to the tip record, the tip's records, every record of the current
  * state, and that the state has the root of the tip's header. What it finds, repair.ts can mend.
+ * Damage that a read finds later leaves a mark, so that the next open rebuilds and checks all.
  */
 import { assert } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
-import { type Block, encodeBlock, type Header } from "../base/format/block.ts";
+import type { Header } from "../base/format/block.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
-import type { Certificate } from "../base/format/message.ts";
 import type { Hash } from "../base/hash.ts";
 import type { Log } from "../base/log.ts";
 import {
@@ -32,9 +32,9 @@ import {
   type TransactionPlace,
   tipOperation,
 } from "./block-store.ts";
-import { type Database, keysOf, type Operation, openDatabase } from "./database.ts";
+import { type Database, keysOf, type Operation, openDatabase, unreadable } from "./database.ts";
 import { History, type HistoryEntry } from "./history.ts";
-import { recordKeys } from "./records.ts";
+import { putRecord, recordKeys } from "./records.ts";
 import { StateStore, type StateView } from "./state-store.ts";
 import type { StateTree } from "./state-tree.ts";
 import type { AppendInput } from "./types.ts";
@@ -62,6 +62,7 @@ export class LedgerStore {
   readonly #states: StateStore;
   readonly #history: History;
   readonly #log: Log;
+  #isDamaged = false;
   #tip: StoreTip;
   #appending: Promise<void> = Promise.resolve();
   #failure: LedgerError | undefined;
@@ -79,6 +80,7 @@ export class LedgerStore {
     this.#states = parts.states;
     this.#history = new History(parts.database);
     this.#log = parts.log;
+    this.#states.onDamage = (error) => this.#onDamage(error);
     this.#tip = parts.tip;
     this.chainId = parts.chainId;
   }
@@ -110,7 +112,7 @@ export class LedgerStore {
       return new LedgerStore({ ...parts, tip: { height, hash, header } });
     } catch (error) {
       if (options.database === undefined) await database.close();
-      throw error;
+      throw unreadable(error, directory ?? "");
     }
   }
 
@@ -161,7 +163,7 @@ export class LedgerStore {
    * @throws {LedgerError} LEDGER_BLOCK_CORRUPT or LEDGER_HOLE
    */
   async readBlock(height: number): Promise<StoredBlock | undefined> {
-    return this.#unlessMissing(height, await this.#blocks.read(height));
+    return this.#reading(() => this.#atHeight(height, this.#blocks.read(height)));
   }
 
   /**
@@ -173,21 +175,22 @@ export class LedgerStore {
   async readBlockBytes(
     height: number,
   ): Promise<{ block: Uint8Array; certificate: Uint8Array } | undefined> {
-    return this.#unlessMissing(height, await this.#blocks.readBytes(height));
+    return this.#reading(() => this.#atHeight(height, this.#blocks.readBytes(height)));
   }
 
   /**
    * Reads the encoded receipts of a block, in the order of its transactions; none above the tip.
    *
-   * @throws {LedgerError} LEDGER_BLOCK_CORRUPT or LEDGER_HOLE
+   * @throws {LedgerError} LEDGER_RECORD_CORRUPT or LEDGER_HOLE
    */
   async readReceipts(height: number): Promise<Uint8Array[]> {
-    return this.#unlessMissing(height, await this.#blocks.readReceipts(height)) ?? [];
+    const read = () => this.#atHeight(height, this.#blocks.readReceipts(height));
+    return (await this.#reading(read)) ?? [];
   }
 
   /** Finds a final transaction. @throws {LedgerError} LEDGER_RECORD_CORRUPT */
   async findTransaction(id: Hash): Promise<TransactionPlace | undefined> {
-    return this.#blocks.findTransaction(id);
+    return this.#reading(() => this.#blocks.findTransaction(id));
   }
 
   /**
@@ -200,7 +203,7 @@ export class LedgerStore {
     key: string,
     height: number,
   ): Promise<{ value: string | undefined; writtenAt: number } | undefined> {
-    return this.#history.readValueAt(key, height);
+    return this.#reading(() => this.#history.readValueAt(key, height));
   }
 
   /**
@@ -213,25 +216,8 @@ export class LedgerStore {
     key: string,
     query: { readonly from?: number; readonly limit?: number } = {},
   ): Promise<HistoryEntry[]> {
-    return this.#history.list(key, { from: query.from ?? 0, limit: query.limit ?? 100 });
-  }
-
-  /**
-   * Puts a whole copy of a damaged or missing block in its place, such as one that a peer sent.
-   *
-   * @returns False when it is not the block that the chain has at this height.
-   * @throws {LedgerError} LEDGER_BLOCK_CORRUPT when the block above is damaged as well: restore
-   *   from above to below.
-   */
-  async restoreBlock(block: Block, certificate: Certificate): Promise<boolean> {
-    const { height } = block.header;
-    if (height < 1 || height > this.#tip.height) return false;
-    const above = height === this.#tip.height ? undefined : await this.readBlock(height + 1);
-    const expected = above?.block.header.parentHash ?? this.#tip.hash;
-    if (block.hash !== expected || certificate.blockHash !== expected) return false;
-    await this.#database.batch(blockOperations(block, certificate), { sync: true });
-    this.#log.warn({ height, hash: block.hash }, "damaged block replaced");
-    return true;
+    const { from = 0, limit = 100 } = query;
+    return this.#reading(() => this.#history.list(key, { from, limit }));
   }
 
   /** Waits for the append under way and closes the database. */
@@ -291,10 +277,32 @@ export class LedgerStore {
   }
 
   /** Up to the tip something is stored at every height, so its absence is a loss. */
-  #unlessMissing<T>(height: number, stored: T | undefined): T | undefined {
+  async #atHeight<T>(height: number, reading: Promise<T | undefined>): Promise<T | undefined> {
+    const stored = await reading;
     if (stored === undefined && height >= 0 && height <= this.#tip.height)
       throw new LedgerError("LEDGER_HOLE", { height });
     return stored;
+  }
+
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      if (error instanceof LedgerError) this.#onDamage(error);
+      throw error;
+    }
+  }
+
+  /** Leaves a mark so that the next open checks and rebuilds everything (see repair.ts). */
+  #onDamage(error: LedgerError): void {
+    if (this.#isDamaged) return;
+    this.#isDamaged = true;
+    const { code, facts } = error;
+    this.#log.error({ code, ...facts }, "ledger store is damaged; restart the node to repair it");
+    const mark = putRecord(recordKeys.rebuilding, new Uint8Array(0));
+    this.#database.batch([mark], { sync: true }).catch((cause: unknown) => {
+      this.#log.error({ cause: String(cause) }, "the mark for the repair cannot be written");
+    });
   }
 }
 
@@ -329,23 +337,29 @@ async function checkedTip(
   const tip = await readTipRecord(blocks);
   await checkChain(blocks, tip, genesis);
   const { dense, greatest } = await blocks.scanHeights();
-  const height = Math.max(greatest, tip?.height ?? 0);
   if (tip === undefined || tip.height !== greatest || dense !== greatest)
-    throw new LedgerError("LEDGER_HOLE", { height: Math.min(dense + 1, height) });
+    throw new LedgerError("LEDGER_HOLE", { height: dense + 1 });
   const stored = await blocks.read(tip.height);
-  if (stored === undefined || (await blocks.readReceipts(tip.height)) === undefined)
-    throw new LedgerError("LEDGER_HOLE", { height: tip.height });
+  if (stored === undefined) throw new LedgerError("LEDGER_HOLE", { height: tip.height });
   if (stored.block.hash !== tip.hash)
     throw new LedgerError("LEDGER_BLOCK_CORRUPT", {
       height: tip.height,
       reason: "its hash is not that of the tip record",
     });
-  if ((await database.get(recordKeys.rebuilding)) !== undefined)
-    throw new LedgerError("LEDGER_STATE_CORRUPT", {
-      height: tip.height,
-      reason: "a repair was interrupted",
-    });
+  await checkDerived(database, blocks, tip.height);
   return stored;
+}
+
+/** Checks what can be made anew from the blocks; the state itself is checked when it is loaded. */
+async function checkDerived(database: Database, blocks: BlockStore, height: number): Promise<void> {
+  const corrupt = (reason: string, cause?: unknown) =>
+    new LedgerError("LEDGER_STATE_CORRUPT", { height, reason }, { cause });
+  if ((await database.get(recordKeys.rebuilding)) !== undefined)
+    throw corrupt("damage was found, or a repair was interrupted");
+  const receipts = await blocks.readReceipts(height).catch((cause: unknown) => {
+    throw corrupt("the receipts of the last block are damaged", cause);
+  });
+  if (receipts === undefined) throw corrupt("the receipts of the last block are missing");
 }
 
 /** A damaged tip record is as good as a missing one: blocks above the last whole one are lost. */
@@ -366,9 +380,4 @@ async function checkChain(
   const expected = genesis.chainId;
   const actual = tip?.chainId ?? (await blocks.read(0))?.block.hash ?? expected;
   if (actual !== expected) throw new LedgerError("LEDGER_CHAIN_MISMATCH", { expected, actual });
-}
-
-/** Tells whether stored bytes are the genesis block. */
-export function isGenesis(bytes: Uint8Array, genesis: GenesisBlock): boolean {
-  return Buffer.compare(bytes, encodeBlock(blockOfGenesis(genesis))) === 0;
 }

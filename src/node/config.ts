@@ -9,7 +9,9 @@ import { z } from "zod";
 import { LedgerError } from "../base/errors.ts";
 
 const DidKey = z.string().regex(/^did:key:z[1-9A-HJ-NP-Za-km-z]{47}$/, "expected a did:key");
-const Address = z.string().regex(/^\/(ip4|ip6|dns4|dns6)\/[^/]+\/tcp\/\d+$/, "expected a multiaddr");
+const Address = z
+  .string()
+  .regex(/^\/(ip4|ip6|dns4|dns6)\/[^/]+\/tcp\/\d+$/, "expected a multiaddr");
 
 const NodeConfigSchema = z.strictObject({
   /** Name for logs and metrics. */

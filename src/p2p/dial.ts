@@ -22,7 +22,7 @@ import { peerIdOf } from "./identity.ts";
 export type PeerAddress = { readonly peerKey: PublicKey; readonly address: string };
 
 /** What the dialer needs. */
-export type DialerOptions = {
+type DialerOptions = {
   readonly host: Host;
   readonly peers: readonly PeerAddress[];
   readonly ownKey: PublicKey;

@@ -108,7 +108,7 @@ export function encodeList(items: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Bounds on a list. */
-export type ListLimits = {
+type ListLimits = {
   readonly name: string;
   readonly countMax: number;
   readonly itemBytesMax: number;
@@ -117,7 +117,7 @@ export type ListLimits = {
 /**
  * Returns the byte strings of a list. They share memory with `bytes`.
  *
- * @throws {LedgerError} P2P_FRAME_INVALID when a length lies, an item is empty or a limit is passed.
+ * @throws {LedgerError} P2P_FRAME_INVALID when a length lies, or an item is empty or too long.
  */
 export function decodeList(bytes: Uint8Array, limits: ListLimits): Uint8Array[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

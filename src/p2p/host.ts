@@ -3,10 +3,10 @@
  * learns from it which peers speak its protocol) and gossipsub; no discovery, relay or DHT, because
  * the members of a ledger know each other.
  *
- * Gossip: published frames go to every connected peer at once (`floodPublish`), so a validator hears
- * of a transaction even when no other forwards it; the small mesh carries frames past links that are
- * down. Messages are unsigned: a transaction carries its own signature, and blame goes to the peer
- * that passed the frame on.
+ * Gossip: published frames go to every connected peer at once (`floodPublish`), so a validator
+ * hears of a transaction even when no other forwards it; the small mesh carries frames past links
+ * that are down. Messages are unsigned: a transaction carries its own signature, and blame goes to
+ * the peer that passed the frame on.
  *
  * Every limit is written out, because a limit under a wrong name is ignored in silence
  * (js-libp2p #3520); test/unit/p2p/gossip-limits.test.ts shows that they hold.
@@ -23,13 +23,13 @@ import { limits } from "../base/limits.ts";
 import type { Gate } from "./gate.ts";
 
 /** The services of the host. */
-export type HostServices = { readonly identify: Identify; readonly pubsub: GossipSub };
+type HostServices = { readonly identify: Identify; readonly pubsub: GossipSub };
 
 /** The libp2p node of this process. */
 export type Host = Libp2p<HostServices>;
 
 /** What a host is made of. */
-export type HostOptions = {
+type HostOptions = {
   readonly privateKey: PrivateKey;
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[];

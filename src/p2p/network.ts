@@ -7,8 +7,9 @@
  *
  * (1) Handlers hear only of peers whose key was allowed when they connected.
  * (2) At most `peerConnectionsMax` connections stand with one peer; the oldest is closed first.
- * (3) A connection whose gossip died is closed and made anew within `gossipStrikesMax` heartbeats:
+ * (3) A connection whose gossip died is closed and made anew after `gossipStrikesMax` heartbeats:
  *     gossipsub itself forgets the peer and leaves the connection open for good (lodestar #10079).
+ *     One whose gossip never came up gets `gossipStartStrikesMax`: a busy machine is slow.
  */
 import "./polyfill.ts";
 import type { Connection, PeerId } from "@libp2p/interface";
@@ -60,7 +61,8 @@ export type NetworkMetrics = Readonly<Counters> & {
   readonly consensusQueueBytes: number;
 };
 
-const gossipStrikesMax = 5;
+const gossipStrikesMax = 3;
+const gossipStartStrikesMax = 15;
 
 type Parts = {
   readonly host: Host;
@@ -81,7 +83,8 @@ export class Network {
   readonly #sync: Sync;
   readonly #dialer: Dialer;
   readonly #connected = new Map<PublicKey, PeerId>();
-  readonly #gossipStrikes = new Map<PublicKey, number>();
+  /** Heartbeats without gossip until the connection is closed, by peer. */
+  readonly #gossipStrikesLeft = new Map<PublicKey, number>();
   #stopped = false;
 
   /** The peer key of this node. */
@@ -142,7 +145,12 @@ export class Network {
     host.addEventListener("peer:connect", (event) => this.#onConnect(event.detail));
     host.addEventListener("peer:disconnect", (event) => this.#onDisconnect(event.detail));
     host.addEventListener("connection:open", (event) => this.#onConnection(event.detail));
-    host.services.pubsub.addEventListener("gossipsub:heartbeat", () => this.#repairGossip());
+    const { pubsub } = host.services;
+    pubsub.addEventListener("gossipsub:heartbeat", () => this.#repairGossip());
+    pubsub.addEventListener("subscription-change", (event) => {
+      const peer = peerKeyOf(event.detail.peerId);
+      if (peer !== undefined) this.#gossipStrikesLeft.set(peer, gossipStrikesMax);
+    });
     await this.#streams.start();
     await this.#sync.start();
     try {
@@ -282,7 +290,7 @@ export class Network {
   #onDisconnect(peerId: PeerId): void {
     const peer = peerKeyOf(peerId);
     if (peer === undefined || !this.#connected.delete(peer)) return;
-    this.#gossipStrikes.delete(peer);
+    this.#gossipStrikesLeft.delete(peer);
     this.#streams.onDisconnect(peer);
     this.#sync.forget(peer);
     if (this.#stopped) return;
@@ -308,10 +316,10 @@ export class Network {
     const subscribed = new Set(pubsub.getSubscribers(this.#topic).map((peerId) => `${peerId}`));
     for (const [peer, peerId] of this.#connected) {
       const alive = subscribed.has(`${peerId}`) && this.#hasGossipStream(peerId);
-      const strikes = alive ? 0 : (this.#gossipStrikes.get(peer) ?? 0) + 1;
-      this.#gossipStrikes.set(peer, strikes);
-      if (strikes >= gossipStrikesMax) {
-        this.#gossipStrikes.set(peer, 0);
+      const before = this.#gossipStrikesLeft.get(peer) ?? gossipStartStrikesMax;
+      this.#gossipStrikesLeft.set(peer, alive ? gossipStrikesMax : before - 1);
+      if (this.#gossipStrikesLeft.get(peer) === 0) {
+        this.#gossipStrikesLeft.delete(peer);
         this.#counters.gossipRepairs += 1;
         this.#options.log.warn({ peer }, "gossip with peer is dead, connecting anew");
         this.#closeAll(peer, new Error("gossip is dead"));

@@ -26,7 +26,7 @@ const reopenMsMin = 50;
 const reopenMsMax = 2_000;
 
 /** What the streams need. */
-export type ConsensusStreamsOptions = {
+type ConsensusStreamsOptions = {
   readonly host: Host;
   readonly protocol: string;
   readonly counters: Counters;
@@ -176,8 +176,8 @@ export class ConsensusStreams {
     }
     channel.stream = stream;
     channel.reopenMs = reopenMsMin;
-    // Not at once: libp2p says "idle" while it still counts as sending, and what is given to it then
-    // stays in its buffer for ever.
+    // Not at once: libp2p says "idle" while it still counts as sending, and what is given to it
+    // then stays in its buffer for ever.
     const pumpLater = (): void => queueMicrotask(() => this.#pump(channel));
     stream.addEventListener("drain", pumpLater);
     stream.addEventListener("idle", pumpLater);
@@ -237,7 +237,7 @@ export class ConsensusStreams {
   }
 }
 
-/** Returns the connection opened last among those still open: an older one may be dead unnoticed. */
+/** Returns the youngest open connection: an older one may be dead without anybody knowing. */
 export function newestOpen(connections: readonly Connection[]): Connection | undefined {
   return connections
     .filter((connection) => connection.status === "open")

@@ -6,7 +6,7 @@
  *
  * Request:           u8 0 = status | nothing
  *                    u8 1 = blocks | u64 first height | u32 most blocks wanted (1 to syncBlocksMax)
- * Response:          u8 0 = answer | body, or u8 1 = refused (too busy, or the request is malformed)
+ * Response:          u8 0 = answer | body, or u8 1 = refused (too busy, or a malformed request)
  * Body of status:    u64 height | 32 bytes hash
  * Body of blocks:    list of blocks from the first height on, dense, possibly empty
  *
@@ -42,7 +42,7 @@ export interface SyncSource {
 }
 
 /** What sync needs. */
-export type SyncOptions = {
+type SyncOptions = {
   readonly host: Host;
   readonly protocol: string;
   readonly counters: Counters;
@@ -58,7 +58,7 @@ const requestBytesMax = 13;
 const statusBytes = 40;
 const answered = 0;
 const refused = 1;
-/** Each block of a list costs four bytes for its length; the answer's first byte says how it went. */
+/** Each block costs four bytes for its length, and the first byte says how it went. */
 const responseBytesMax = limits.syncBytesMax + 4 * limits.syncBlocksMax + 1;
 
 /** Returns the bytes of a request. */

@@ -11,7 +11,7 @@
  *
  * (1) A transaction waits at most `gossipDelayMs`, and a frame holds at most
  *     `gossipFrameBytesTarget` bytes of transactions unless it holds only one.
- * (2) A frame with a transaction to reject, or malformed, is never passed on, and its sender blamed.
+ * (2) A malformed frame, or one with a transaction to reject, is not passed on, its sender blamed.
  * (3) At most `gossipPendingBytesMax` bytes of one peer are under validation.
  */
 import "./polyfill.ts";
@@ -39,7 +39,7 @@ export type OnTransactions = (
 ) => readonly TransactionVerdict[] | Promise<readonly TransactionVerdict[]>;
 
 /** What the gossip needs. */
-export type TransactionGossipOptions = {
+type TransactionGossipOptions = {
   readonly host: Host;
   readonly topic: string;
   readonly counters: Counters;
@@ -192,7 +192,7 @@ export class TransactionGossip {
   }
 }
 
-/** Gossipsub swallows what a validator throws; a broken invariant must reach the top of the node. */
+/** Gossipsub swallows what a validator throws; a broken invariant must stop the node. */
 function surface(error: unknown): TopicValidatorResult {
   queueMicrotask(() => {
     throw error;

@@ -150,6 +150,7 @@ describe("state tree", () => {
     }
     expect(() => StateTree.empty().apply([["a", "ab"]])).toThrow(AssertionError);
     expect(() => StateTree.empty().apply([["a", "z".repeat(64)]])).toThrow(AssertionError);
+    expect(() => StateTree.empty().apply([["a", `${hash}00`]])).toThrow(AssertionError);
     expect(StateTree.empty().get("")).toBeUndefined();
   });
 

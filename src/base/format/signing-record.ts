@@ -89,11 +89,7 @@ export function encodeSigningRecord(record: SigningRecord): Uint8Array {
         ]
       : null,
     prepared
-      ? [
-          prepared.round,
-          hashes.indexOf(prepared.block.hash),
-          prepared.prepares.map(encodeMessage),
-        ]
+      ? [prepared.round, hashes.indexOf(prepared.block.hash), prepared.prepares.map(encodeMessage)]
       : null,
   ]);
 }

@@ -145,8 +145,10 @@ export function verifyRange(
 
 /** Tells whether a text may be a state key: well-formed UTF-16 of 1 to 256 bytes in UTF-8. */
 export function isStateKey(key: unknown): key is string {
-  if (!isWellFormed(key) || key.length === 0 || key.length > limits.stateKeyBytesMax) return false;
-  return utf8(key).length <= limits.stateKeyBytesMax;
+  if (typeof key !== "string" || key.length === 0) return false;
+  if (key.length > limits.stateKeyBytesMax || !isWellFormed(key)) return false;
+  // A char takes at most three bytes, so most keys need no encoding to be told short enough.
+  return key.length * 3 <= limits.stateKeyBytesMax || utf8(key).length <= limits.stateKeyBytesMax;
 }
 
 /** Folds the leaf with its siblings up to the root; `way` are the bytes whose bits give the sides. */

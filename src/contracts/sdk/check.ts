@@ -33,7 +33,7 @@ export function integer(
 ): Check<number> {
   const expected = `: expected an integer in ${min}..${max}`;
   return (value) =>
-    Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
+    typeof value === "number" && value >= min && value <= max && value % 1 === 0
       ? undefined
       : expected;
 }

@@ -26,14 +26,10 @@ export type BenchEvent = {
 /** Who calls. */
 export type Caller = { readonly sender: string; readonly roles: readonly string[] };
 
-/** Runs one call against a host; a test may put the real sandbox here. */
-export type Invoke = (contract: string, input: string, host: Host) => string;
-
 type BenchOptions = {
   readonly contracts: readonly Contract[];
   readonly parameters?: Readonly<Record<string, number>>;
   readonly timeMs: number;
-  readonly invoke?: Invoke;
 };
 
 /** A ledger for tests of contracts. */
@@ -45,14 +41,12 @@ export class ContractBench {
   readonly logs: string[] = [];
   readonly #state = new Map<string, string>();
   readonly #entries: Map<string, ContractEntry>;
-  readonly #invoke: Invoke;
   /** Keys in order; undefined after a key came or went. */
   #sortedKeys: string[] | undefined;
 
   constructor(options: BenchOptions) {
     this.timeMs = options.timeMs;
     this.#entries = new Map(options.contracts.map((each) => [each.name, entryOf(each)]));
-    this.#invoke = options.invoke ?? ((name, input, host) => this.#callInNode(name, input, host));
     for (const [name, value] of Object.entries(options.parameters ?? {}))
       this.#state.set(`system/parameter/${name}`, `${value}`);
   }
@@ -95,7 +89,7 @@ export class ContractBench {
     return outcome;
   }
 
-  #callInNode(contract: string, input: string, host: Host): string {
+  #invoke(contract: string, input: string, host: Host): string {
     const entry = this.#entries.get(contract);
     if (entry === undefined) throw new Error(`the bench has no contract "${contract}"`);
     (globalThis as { host?: Host }).host = host;

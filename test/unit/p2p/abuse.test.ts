@@ -1,7 +1,7 @@
 /**
  * Claims about members that break the rules on direct streams and sync: they are disconnected or
  * refused, memory stays bounded, honest traffic goes on. Mutations seen to fail: no `onAbuse` call
- * (oversize), no drop in `#enqueue` (slow reader), `#admit` that always says yes (sync flood).
+ * (oversize), no drop in `#enqueue` (slow reader), no `#takeToken` (sync flood).
  */
 import type { Stream } from "@libp2p/interface";
 import { afterEach, expect, it } from "vitest";
@@ -59,7 +59,7 @@ it.each([
   expect(node.recorder.messages).toHaveLength(1);
 });
 
-it("a peer that does not read costs a bounded queue, and gets the newest when it reads on", async () => {
+it("a peer that does not read costs a bounded queue and gets the newest later", async () => {
   const node = await startNode(0, []);
   const raw = await startRaw(1);
   const reader = new FrameReader("test", limits.consensusFrameBytesMax);
@@ -107,7 +107,7 @@ it("a broken stream is opened again on the same connection", async () => {
   expect(raw.getConnections()).toHaveLength(1);
 });
 
-it("malformed sync requests and floods are refused, and the next honest one is answered", async () => {
+it("malformed sync requests and floods are refused, honest ones answered", async () => {
   const node = await startNode(0, []);
   const raw = await startRaw(1, node);
   const ask = async (bytes: Uint8Array): Promise<number> => {
@@ -129,12 +129,15 @@ it("malformed sync requests and floods are refused, and the next honest one is a
   expect(await ask(lengthOf(1_000_000))).toBe(1);
   const status = encodeFrame(encodeSyncRequest({ kind: "status" }));
   expect(await ask(status)).toBe(0);
-  const flood = await Promise.all(
-    Array.from({ length: 60 }, () => ask(status).catch(() => "reset" as const)),
+  const atOnce = await Promise.all(
+    Array.from({ length: 30 }, () => ask(status).catch(() => "reset" as const)),
   );
-  expect(flood.filter((answer) => answer === 0).length).toBeLessThanOrEqual(
-    limits.syncRequestsPerSecondMax + 5,
-  );
+  expect(atOnce.some((answer) => answer !== 0)).toBe(true);
+  const startMs = performance.now();
+  let answered = 0;
+  for (let count = 0; count < 60; count += 1) answered += (await ask(status)) === 0 ? 1 : 0;
+  const seconds = (performance.now() - startMs) / 1_000;
+  expect(answered).toBeLessThanOrEqual((1 + seconds) * limits.syncRequestsPerSecondMax + 1);
   const honest = await startNode(2, [node]);
   await until(() => honest.network.connectedPeers().length === 1, "another member is connected");
   expect(await honest.network.requestStatus(node.key)).toMatchObject({ height: 0 });

@@ -1,7 +1,7 @@
 /**
  * Claims about who may be connected: strangers are refused before a muxer exists, half-open
- * handshakes take no place from members. Mutation: let `Gate.hooks` answer false for
- * `denyInboundEncryptedConnection` and the first test sees a muxer.
+ * handshakes take no place from members. Mutations seen to fail: false from
+ * `denyInboundEncryptedConnection` (muxer), no limits on pending connections, surplus not closed.
  */
 import { connect, type Socket } from "node:net";
 import type { StreamMuxerFactory } from "@libp2p/interface";
@@ -55,7 +55,7 @@ it("an unknown peer is not dialed either", async () => {
   const outsider = await startNode(8, [], { allowedPeerKeys: [await keyOf(0), await keyOf(8)] });
   const node = await startNode(0, [{ key: outsider.key, address: outsider.address }]);
   const other = await startNode(1, [node]);
-  await until(() => other.network.connectedPeers().length === 1, "members are connected");
+  await until(() => node.network.connectedPeers().length === 1, "members are connected");
   expect(node.network.connectedPeers()).toEqual([other.key]);
   expect(outsider.recorder.changes).toEqual([]);
 });
@@ -91,8 +91,14 @@ it("hundreds of half-open handshakes are cut off while members go on", async () 
     sockets.push(socket);
   }
   try {
-    await until(() => sockets.filter(({ destroyed }) => destroyed).length >= 260, "most are cut");
-    expect(open).toBeLessThanOrEqual(limits.connectionsPendingMax);
+    const rest = limits.connectionsPendingMax;
+    const cut = () => sockets.filter(({ destroyed }) => destroyed).length;
+    // Well before the time-out of a handshake, which cuts the few.
+    await until(
+      () => cut() >= sockets.length - rest && open <= rest,
+      "all but a few are cut",
+      3_000,
+    );
     second?.network.broadcast(Uint8Array.of(1));
     await until(() => first?.recorder.messages.length === 1, "members talk");
   } finally {

@@ -1,4 +1,4 @@
-/** What the tests of p2p share: real networks on loopback, handlers that write down, raw members. */
+/** What the tests of p2p share: real networks on loopback, handlers that record, raw members. */
 import "../../../src/p2p/polyfill.ts";
 import { identify } from "@libp2p/identify";
 import type { Libp2p } from "@libp2p/interface";

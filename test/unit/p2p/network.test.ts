@@ -1,9 +1,12 @@
 /**
  * Claims about real nodes on loopback: transactions reach all, consensus bytes arrive intact and in
- * order, sync answers, connections heal by themselves. Mutations seen to fail: no `floodPublish`
- * and no mesh (gossip), `queue.pop` for `queue.shift` (order), no `wake` in the dialer (restart).
+ * order, sync answers, connections heal by themselves. Mutations seen to fail: `queue.pop`
+ * for `queue.shift`, pumping at once on "idle" (order), no `wake` of the dialer (restart), no
+ * `withinBounds` (byte limit of sync).
  */
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { isLedgerError } from "../../../src/base/errors.ts";
 import { hashOf } from "../../../src/base/hash.ts";
@@ -14,6 +17,16 @@ import { chainId, keyOf, Recorder, startNode, startNodes, stopAll, until } from 
 afterEach(stopAll);
 
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** Finds a port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
   return promise.then(
@@ -131,7 +144,33 @@ describe("sync", () => {
 });
 
 describe("connections", () => {
-  it("come back by themselves when a peer restarts, and consensus and gossip with them", async () => {
+  it("stand between four nodes that start at once and all dial each other", async () => {
+    const ports = await Promise.all([0, 1, 2, 3].map(freePort));
+    const peers = await Promise.all(
+      ports.map(async (port, index) => ({
+        key: await keyOf(index),
+        address: `/ip4/127.0.0.1/tcp/${port}`,
+      })),
+    );
+    const nodes = await Promise.all(
+      peers.map(({ address }, index) => startNode(index, peers, { listen: [address] })),
+    );
+    await until(
+      () => nodes.every(({ network }) => network.connectedPeers().length === 3),
+      "all are connected",
+    );
+    await until(() => {
+      for (const { network } of nodes) network.publishTransactions([Buffer.from(network.ownKey)]);
+      return nodes.every(
+        ({ recorder }) => new Set(recorder.transactions.map((each) => `${each}`)).size === 3,
+      );
+    }, "each heard the other three");
+    for (const { network } of nodes) {
+      expect(network.metrics().connections).toBeLessThanOrEqual(3 * limits.peerConnectionsMax);
+    }
+  });
+
+  it("come back when a peer restarts, and consensus and gossip with them", async () => {
     const nodes = await startNodes(3);
     const [first, second, third] = nodes as [
       (typeof nodes)[0],

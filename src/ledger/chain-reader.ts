@@ -1,0 +1,157 @@
+/**
+ * The reading side of the ledger: transactions, receipts, proofs and events of what is final. It
+ * makes proofs; they are verified by src/base/proof. Nothing here changes anything.
+ */
+import { assert } from "../base/assert.ts";
+import { LedgerError } from "../base/errors.ts";
+import { decodeReceipt, type Receipt } from "../base/format/receipt.ts";
+import { decodeTransaction } from "../base/format/transaction.ts";
+import type { Hash } from "../base/hash.ts";
+import { limits } from "../base/limits.ts";
+import { merklePath } from "../base/proof/merkle.ts";
+import type {
+  EventCursor,
+  EventPage,
+  LedgerEvent,
+  StateProof,
+  TransactionProof,
+  TransactionStatus,
+} from "./ledger-types.ts";
+import type { LedgerStore } from "./store.ts";
+
+/** A block's receipts, as long as it is recent. */
+type RecentBlock = { readonly receipts: readonly Receipt[]; readonly timeMs: number };
+
+/** Reads the final part of one chain. */
+export class ChainReader {
+  readonly #store: LedgerStore;
+  /** The latest heights, ascending: those who follow the tip need no disk. */
+  readonly #recent = new Map<number, RecentBlock>();
+  #recentReceipts = 0;
+
+  constructor(store: LedgerStore) {
+    this.#store = store;
+  }
+
+  /** Keeps the receipts of a block that was just appended. */
+  remember(height: number, block: RecentBlock): void {
+    this.#recent.set(height, block);
+    this.#recentReceipts += block.receipts.length;
+    for (const [oldest, { receipts }] of this.#recent) {
+      const isWithin = this.#recentReceipts <= limits.recentReceiptsMax;
+      if (isWithin && this.#recent.size <= limits.recentEventBlocksMax) break;
+      this.#recent.delete(oldest);
+      this.#recentReceipts -= receipts.length;
+    }
+  }
+
+  /** Returns where a final transaction is and what became of it. */
+  async findFinal(id: Hash): Promise<Extract<TransactionStatus, { status: "final" }> | undefined> {
+    const place = await this.#store.findTransaction(id);
+    if (place === undefined) return undefined;
+    const { height, index } = place;
+    const receipt = this.#recent.get(height)?.receipts[index];
+    if (receipt !== undefined) return { status: "final", height, index, receipt };
+    const bytes = (await this.#store.readReceipts(height))[index];
+    assert(bytes !== undefined, "every indexed transaction has a receipt");
+    return { status: "final", height, index, receipt: decodeReceipt(bytes) };
+  }
+
+  /** Returns a final transaction with its proofs; `undefined` when it is not final here. */
+  async proveTransaction(id: Hash): Promise<TransactionProof | undefined> {
+    const place = await this.#store.findTransaction(id);
+    if (place === undefined) return undefined;
+    const { height, index } = place;
+    const stored = await this.#store.readBlock(height);
+    const receipts = await this.#store.readReceipts(height);
+    const bytes = stored?.block.transactions[index];
+    const receiptBytes = receipts[index];
+    const certificate = stored?.certificate;
+    assert(stored !== undefined && certificate !== undefined, "an indexed block is certified");
+    assert(bytes !== undefined && receiptBytes !== undefined, "an indexed transaction is stored");
+    const { header, transactions } = stored.block;
+    return {
+      transaction: decodeTransaction(bytes),
+      receipt: decodeReceipt(receiptBytes),
+      receiptBytes,
+      header,
+      certificate,
+      index,
+      size: transactions.length,
+      transactionPath: merklePath(transactions, index),
+      receiptPath: merklePath(receipts, index),
+    };
+  }
+
+  /**
+   * Proves a state value or its absence after a height, by default the tip's.
+   *
+   * @throws {LedgerError} LEDGER_PROOF_UNAVAILABLE when the state tree of that height is not kept.
+   */
+  async proveState(key: string, height = this.#store.tip.height): Promise<StateProof> {
+    const tree = this.#store.stateTreeAt(height);
+    const stored = tree === undefined ? undefined : await this.#store.readBlock(height);
+    if (tree === undefined || stored === undefined) {
+      const heightMax = this.#store.tip.height;
+      const heightMin = Math.max(0, heightMax - limits.stateHistoryBlocks + 1);
+      throw new LedgerError("LEDGER_PROOF_UNAVAILABLE", { height, heightMin, heightMax });
+    }
+    const { certificate, block } = stored;
+    const head = { header: block.header, certificate, key };
+    const inclusion = tree.proveInclusion(key);
+    if (inclusion !== undefined) {
+      const value = (await this.#store.readValueAt(key, height))?.value;
+      assert(value !== undefined, "every key of the state tree has a value");
+      return { ...head, value, inclusion };
+    }
+    const absence = tree.proveAbsence(key);
+    if (absence === undefined) throw new LedgerError("LEDGER_KEY_INVALID", { key });
+    return { ...head, value: undefined, absence };
+  }
+
+  /**
+   * Lists events at and after a cursor, in order. A page may be short, even empty, although more
+   * follows: go on at `next` until it is beyond the tip.
+   *
+   * @param query - `limit` is the most events of the page, at least 1.
+   */
+  async events(query: {
+    readonly fromHeight: number;
+    readonly fromIndex: number;
+    readonly limit: number;
+  }): Promise<EventPage> {
+    const tip = this.#store.tip.height;
+    const events: LedgerEvent[] = [];
+    let next: EventCursor = { height: Math.max(1, query.fromHeight), index: query.fromIndex };
+    for (let read = 0; read < limits.eventBlocksPerPageMax; read += 1) {
+      if (next.height > tip) break;
+      const { height, index } = next;
+      const rest = (await this.#eventsOf(height)).slice(index);
+      const room = query.limit - events.length;
+      events.push(...rest.slice(0, room));
+      if (rest.length > room) return { events, next: { height, index: index + room } };
+      next = { height: height + 1, index: 0 };
+      if (events.length >= query.limit) break;
+    }
+    return { events, next };
+  }
+
+  async #eventsOf(height: number): Promise<LedgerEvent[]> {
+    const recent = this.#recent.get(height);
+    if (recent !== undefined) return eventsOf(height, recent);
+    const receipts = (await this.#store.readReceipts(height)).map(decodeReceipt);
+    if (receipts.every(({ events }) => events.length === 0)) return [];
+    const stored = await this.#store.readBlock(height);
+    assert(stored !== undefined, "a height with receipts has a block");
+    return eventsOf(height, { receipts, timeMs: stored.block.header.timestampMs });
+  }
+}
+
+/** Returns the events of a block with their cursors. */
+export function eventsOf(height: number, block: RecentBlock): LedgerEvent[] {
+  const { receipts, timeMs } = block;
+  const events = receipts.flatMap(({ transactionId, events }) =>
+    events.map((event) => ({ transactionId, ...event })),
+  );
+  return events.map((event, index) => ({ height, index, timeMs, ...event }));
+}

@@ -1,0 +1,231 @@
+/**
+ * Mends a damaged ledger store at start, so that a node never stays down for damage that its own
+ * blocks or its peers can heal:
+ *
+ * | what open found | what is done |
+ * |---|---|
+ * | LevelDB cannot read its files | LevelDB's own salvage, once; then all checks as for any store |
+ * | LEDGER_HOLE, LEDGER_BLOCK_CORRUPT at a height | blocks from there on are dropped; peers have them |
+ * | the same at height 0 | the genesis block is written again: it follows from the genesis file |
+ * | LEDGER_STATE_CORRUPT | receipts, index, state and history are made anew from the blocks |
+ *
+ * Invariants:
+ *
+ * (1) A kill during a repair only makes it begin again: the mark `m/rebuilding` is on disk before
+ *     the first derived record goes, and leaves after the last one came.
+ * (2) A block is only dropped when it is damaged, missing, or stands above such a one.
+ * (3) Blocks that are whole but lead to other roots than certified are never touched: that is
+ *     LEDGER_ROOT_DIFFERS, a matter for people.
+ *
+ * A dropped block was certified, so its height cannot be decided otherwise; what this validator
+ * signed is in its signing record, outside of this directory (D15).
+ */
+import { LedgerError } from "../base/errors.ts";
+import type { Block } from "../base/format/block.ts";
+import type { GenesisBlock } from "../base/format/genesis.ts";
+import { limits } from "../base/limits.ts";
+import { merkleRoot } from "../base/proof/merkle.ts";
+import {
+  BlockStore,
+  blockOfGenesis,
+  blockOperations,
+  receiptOperations,
+  tipOperation,
+} from "./block-store.ts";
+import {
+  type Database,
+  type DatabaseRange,
+  keysOf,
+  type Operation,
+  openDatabase,
+  salvageDatabase,
+  unreadable,
+} from "./database.ts";
+import { derivedFamilies, familyRange, putRecord, recordKeys } from "./records.ts";
+import { StateStore } from "./state-store.ts";
+import { LedgerStore, type StoreOptions } from "./store.ts";
+import type { Execute, Executed } from "./types.ts";
+
+/** What a store is opened and mended with. */
+export type RepairOptions = StoreOptions & {
+  /** Executes blocks again; must give what the validators certified. */
+  readonly execute: Execute;
+};
+
+/** More rounds than this make no progress: a rebuild meets each damaged block only once. */
+const repairsMax = 16;
+
+/**
+ * Opens the store of a chain and mends it first if need be, saying loudly what it does. The tip
+ * may be lower afterwards than it was: fetch the missing blocks from peers.
+ *
+ * @throws {LedgerError} what cannot be mended: LEDGER_CHAIN_MISMATCH, LEDGER_ROOT_DIFFERS,
+ *   LEDGER_STORE_LOCKED, LEDGER_STORE_UNREADABLE.
+ */
+export async function openRepaired(options: RepairOptions): Promise<LedgerStore> {
+  let damage: LedgerError | undefined;
+  for (let repairs = 0; repairs < repairsMax; repairs += 1) {
+    try {
+      if (damage !== undefined) await repair(options, damage);
+      return await LedgerStore.open(options);
+    } catch (error) {
+      if (!(error instanceof LedgerError) || !isMendable(error, options, damage)) throw error;
+      damage = error;
+      options.log.error({ code: error.code, ...error.facts }, "ledger store needs repair");
+    }
+  }
+  throw damage as LedgerError;
+}
+
+/** Drops the blocks from a height on and makes the one below it the tip. */
+export async function truncateFrom(
+  database: Database,
+  genesis: GenesisBlock,
+  height: number,
+): Promise<void> {
+  const kept = (await new BlockStore(database).read(height - 1))?.block;
+  if (kept === undefined) throw new LedgerError("LEDGER_HOLE", { height: height - 1 });
+  const isFrom = (family: "b" | "c") => ({
+    ...familyRange(family),
+    gte: family === "b" ? recordKeys.block(height) : recordKeys.certificate(height),
+  });
+  // What follows from the dropped blocks goes by a rebuild.
+  await database.batch([rebuildingMark()], { sync: true });
+  // From the top down, so that a kill leaves no hole that was not there.
+  for (const range of [isFrom("b"), isFrom("c")]) await deleteRange(database, range);
+  const tip = { chainId: genesis.chainId, height: height - 1, hash: kept.hash };
+  await database.batch([tipOperation(tip)], { sync: true });
+}
+
+/**
+ * Makes receipts, index, state and history anew by executing all blocks from the genesis on.
+ *
+ * @throws {LedgerError} LEDGER_BLOCK_CORRUPT or LEDGER_HOLE for a block that is not whole,
+ *   LEDGER_ROOT_DIFFERS when execution gives other roots than certified.
+ */
+export async function rebuildState(
+  database: Database,
+  genesis: GenesisBlock,
+  execute: Execute,
+): Promise<void> {
+  await database.batch([rebuildingMark()], { sync: true });
+  for (const family of derivedFamilies) await deleteRange(database, familyRange(family));
+  const blocks = new BlockStore(database);
+  const { greatest } = await blocks.scanHeights();
+  const states = StateStore.empty(database);
+  const founding = states.stage({ height: 0, changes: genesis.state });
+  const receipts = receiptOperations(0, [], []);
+  await database.batch([...receipts, ...founding.operations], { sync: true });
+  states.adopt(founding);
+  let parent = blockOfGenesis(genesis);
+  for (let height = 1; height <= greatest; height += 1) {
+    const block = await readNext(blocks, parent);
+    const { header, transactions } = block;
+    const executed = await execute({ header, transactions, state: states.current });
+    const staged = states.stage({ height, changes: executed.changes });
+    checkRoots(block, executed, staged.tree.root);
+    states.prepare(staged);
+    const { transactionIds } = executed;
+    const derived = receiptOperations(height, executed.receipts, transactionIds);
+    await database.batch([...derived, ...staged.operations], { sync: true });
+    states.adopt(staged);
+    parent = block;
+  }
+  await database.batch([{ type: "del", key: recordKeys.rebuilding }], { sync: true });
+}
+
+function isMendable(error: LedgerError, options: RepairOptions, last?: LedgerError): boolean {
+  switch (error.code) {
+    case "LEDGER_HOLE":
+    case "LEDGER_BLOCK_CORRUPT":
+    case "LEDGER_STATE_CORRUPT":
+      return true;
+    case "LEDGER_STORE_UNREADABLE":
+      return (
+        error.facts.salvageable === true &&
+        options.directory !== undefined &&
+        last?.code !== "LEDGER_STORE_UNREADABLE"
+      );
+    default:
+      return false;
+  }
+}
+
+async function repair(options: RepairOptions, damage: LedgerError): Promise<void> {
+  const { directory, genesis, execute, log } = options;
+  if (damage.code === "LEDGER_STORE_UNREADABLE") {
+    log.warn({ directory }, "salvaging the files of LevelDB");
+    return salvageDatabase(directory as string);
+  }
+  const database = options.database ?? (await openDatabase(directory as string));
+  try {
+    const height = Number(damage.facts.height);
+    if (damage.code === "LEDGER_STATE_CORRUPT") {
+      log.warn({ height }, "rebuilding the state by executing all blocks again");
+      await rebuildState(database, genesis, execute);
+    } else if (height === 0) {
+      log.warn({}, "writing the genesis block again");
+      await restoreGenesis(database, genesis);
+    } else {
+      log.warn({ from: height }, "dropping blocks; they will be fetched from peers");
+      await truncateFrom(database, genesis, height);
+    }
+  } catch (error) {
+    throw unreadable(error, directory ?? "");
+  } finally {
+    if (options.database === undefined) await database.close();
+  }
+}
+
+async function restoreGenesis(database: Database, genesis: GenesisBlock): Promise<void> {
+  // With both genesis block and tip record lost, the next block still says which chain this is.
+  const first = await new BlockStore(database).read(1).catch(() => undefined);
+  const actual = first?.block.header.chainId ?? genesis.chainId;
+  const expected = genesis.chainId;
+  if (actual !== expected) throw new LedgerError("LEDGER_CHAIN_MISMATCH", { expected, actual });
+  const operations = blockOperations(blockOfGenesis(genesis), undefined);
+  await database.batch([...operations, rebuildingMark()], { sync: true });
+}
+
+async function readNext(blocks: BlockStore, parent: Block): Promise<Block> {
+  const height = parent.header.height + 1;
+  const stored = await blocks.read(height);
+  if (stored === undefined) throw new LedgerError("LEDGER_HOLE", { height });
+  const { block } = stored;
+  const reason =
+    block.header.height !== height || block.header.parentHash !== parent.hash
+      ? "it does not follow the block below"
+      : block.header.transactionsRoot !== merkleRoot(block.transactions)
+        ? "its transactions have another root than its header states"
+        : undefined;
+  if (reason !== undefined) throw new LedgerError("LEDGER_BLOCK_CORRUPT", { height, reason });
+  return block;
+}
+
+function checkRoots({ header }: Block, { receipts }: Executed, stateRoot: string): void {
+  const rows = [
+    ["stateRoot", header.stateRoot, stateRoot],
+    ["receiptsRoot", header.receiptsRoot, merkleRoot(receipts)],
+  ] as const;
+  for (const [root, expected, actual] of rows)
+    if (expected !== actual) {
+      const { height } = header;
+      throw new LedgerError("LEDGER_ROOT_DIFFERS", { height, root, expected, actual });
+    }
+}
+
+function rebuildingMark(): Operation {
+  return putRecord(recordKeys.rebuilding, new Uint8Array(0));
+}
+
+/** Deletes a range from its end to its beginning. */
+async function deleteRange(database: Database, range: DatabaseRange): Promise<void> {
+  let operations: Operation[] = [];
+  for await (const key of keysOf(database, { ...range, reverse: true })) {
+    operations.push({ type: "del", key });
+    if (operations.length < limits.repairBatchOperations) continue;
+    await database.batch(operations, { sync: false });
+    operations = [];
+  }
+  await database.batch(operations, { sync: false });
+}

@@ -1,0 +1,225 @@
+/**
+ * The node: fits all parts together and carries data between them. It owns no rule of its own.
+ *
+ * Order of start: keys, contracts, ledger (mended if damaged), network, consensus, HTTP. Order of
+ * stop: the reverse, so that nothing is signed or appended after the ledger has closed.
+ */
+import { startApi } from "./api/server.ts";
+import type { Block } from "./base/format/block.ts";
+import { publicKeyOf } from "./base/format/did.ts";
+import { type Genesis, genesisBlock, parseGenesis } from "./base/format/genesis.ts";
+import { decodeSigningRecord } from "./base/format/signing-record.ts";
+import type { PublicKey } from "./base/keys.ts";
+import { limits } from "./base/limits.ts";
+import type { Log } from "./base/log.ts";
+import { Ledger } from "./ledger/ledger.ts";
+import { openRepaired } from "./ledger/repair.ts";
+import { createExecute } from "./ledger/replay.ts";
+import type { LedgerStore } from "./ledger/store.ts";
+import { apiNodeOf } from "./node/api-adapter.ts";
+import { ChainFollower, encodeDecided } from "./node/chain-follower.ts";
+import { steadyClock } from "./node/clock.ts";
+import { type NodeConfig, readText } from "./node/config.ts";
+import { ConsensusDriver } from "./node/consensus-driver.ts";
+import { type KeyLock, lockKey } from "./node/key-lock.ts";
+import { nodeLog } from "./node/log.ts";
+import { injectNative, nativeVerifier } from "./node/native-crypto.ts";
+import { openContracts } from "./node/open-contracts.ts";
+import { type NodeKeys, openNodeKeys } from "./node/open-keys.ts";
+import { SigningRecordFile } from "./node/signing-record-file.ts";
+import { directFrame, TransactionIntake } from "./node/transaction-intake.ts";
+import { Network } from "./p2p/network.ts";
+
+/** A running node. */
+export type RunningNode = {
+  readonly apiUrl: string;
+  /** Stops all parts in order; returns when files are closed. */
+  stop(): Promise<void>;
+};
+
+/** Parts that exist before the ledger is open. */
+type Foundation = {
+  readonly config: NodeConfig;
+  readonly genesis: Genesis;
+  readonly genesisText: string;
+  readonly keys: NodeKeys;
+  readonly log: Log;
+};
+
+/** Things to close, last opened first. */
+type Closers = (() => unknown)[];
+
+/**
+ * Starts a node and returns once it serves.
+ *
+ * @throws {LedgerError} with what is wrong and what to do; everything opened is closed again.
+ */
+export async function startNode(
+  config: NodeConfig,
+  options: { readonly passphrase: string },
+): Promise<RunningNode> {
+  const closers: Closers = [];
+  const stop = async () => {
+    for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
+  };
+  injectNative();
+  try {
+    const log = nodeLog(config.name, config.log.level);
+    const genesisText = readText(config.genesis);
+    const genesis = parseGenesis(genesisText);
+    const keys = await openNodeKeys(config, genesis, options.passphrase);
+    const apiUrl = await run({ config, genesis, genesisText, keys, log }, closers);
+    log.info({ api: apiUrl }, "node started");
+    return { apiUrl, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function run(foundation: Foundation, closers: Closers): Promise<string> {
+  const { config, keys, log } = foundation;
+  if (keys.validator !== undefined) {
+    const lock: KeyLock = await lockKey(keys.validator.publicKey, log);
+    closers.push(() => lock.release());
+  }
+  const clock = steadyClock();
+  const { ledger, store } = await openLedger(foundation, clock, closers);
+  const recordFile = await SigningRecordFile.open(config.signingRecordFile);
+  closers.push(() => recordFile.file.close());
+  const intake = new TransactionIntake(ledger);
+  // The network's handlers need the driver and the driver needs the network: the handlers look
+  // the driver up when they are called, which is after both exist.
+  const late: { driver?: ConsensusDriver; follower?: ChainFollower } = {};
+  const network = await startNetwork(foundation, ledger, { intake, late });
+  closers.push(() => network.stop());
+  const follower = new ChainFollower({
+    source: network,
+    sink: ledger,
+    clock,
+    log,
+    onAppended: () => late.driver?.noteAppended(),
+  });
+  late.follower = follower;
+  const peerOf = new Map(keys.members.map(({ validator, peer }) => [validator, peer]));
+  const driver = new ConsensusDriver({
+    ledger: consensusView(ledger, store),
+    signer: keys.validator,
+    record: recordFile.record && decodeSigningRecord(recordFile.record),
+    writeRecord: (bytes) => recordFile.file.write(bytes),
+    broadcast: (bytes) => network.broadcast(directFrame("consensus", bytes)),
+    forwardTransactions: (validator) => {
+      const peer = peerOf.get(validator);
+      for (const frame of intake.pendingFrames())
+        if (peer !== undefined && peer !== keys.peerKey) network.send(peer, frame);
+    },
+    decide: (block, certificate) => follower.append(block, certificate),
+    catchUp: () => follower.poke(),
+    verifier: nativeVerifier,
+    clock,
+    log,
+    blockIntervalMs: config.blockIntervalMs,
+  });
+  late.driver = driver;
+  intake.onAdmitted = () => driver.noteWork();
+  closers.push(() => follower.stop());
+  closers.push(() => driver.stop());
+  follower.start();
+  driver.start();
+  const parts = { ...foundation, ledger, store, network, driver, follower, intake, clock };
+  const api = await startApi({ node: apiNodeOf(parts), ...config.api, log });
+  closers.push(() => api.stop());
+  return api.url;
+}
+
+async function openLedger(
+  { config, genesis, log }: Foundation,
+  clock: ReturnType<typeof steadyClock>,
+  closers: Closers,
+): Promise<{ ledger: Ledger; store: LedgerStore }> {
+  const caller = await openContracts(genesis);
+  closers.push(() => caller.close());
+  const block = genesisBlock(genesis);
+  const verifier = nativeVerifier;
+  const execute = createExecute({ chainId: block.chainId, caller, verifier });
+  const directory = config.ledgerDirectory;
+  const store = await openRepaired({ directory, genesis: block, log, execute });
+  closers.push(() => store.close());
+  const ledger = await Ledger.open({ store, genesis: block, verifier, caller, clock, log });
+  return { ledger, store };
+}
+
+function startNetwork(
+  { config, keys, log }: Foundation,
+  ledger: Ledger,
+  handlers: {
+    readonly intake: TransactionIntake;
+    readonly late: { driver?: ConsensusDriver; follower?: ChainFollower };
+  },
+): Promise<Network> {
+  const { intake, late } = handlers;
+  return Network.start({
+    chainId: ledger.chainId,
+    peerSeed: keys.peerSeed,
+    listen: config.p2p.listen,
+    peers: config.p2p.peers.map(({ peerKey, address }) => ({
+      peerKey: publicKeyOf(peerKey),
+      address,
+    })),
+    allowedPeerKeys: keys.members.map(({ peer }) => peer),
+    log,
+    handlers: {
+      onTransactions: (_from, transactions) => intake.judge(transactions),
+      onConsensusMessage: (from, bytes) =>
+        intake.receiveDirect(bytes, (message) => receive(late.driver, { from, message, log })),
+      onPeerChange: () => late.follower?.poke(),
+      status: () => ({ height: ledger.tip.height, hash: ledger.tip.hash }),
+      readBlocks: (from, countMax, bytesMax) => readBlocks(ledger, from, { countMax, bytesMax }),
+    },
+  });
+}
+
+function receive(
+  driver: ConsensusDriver | undefined,
+  { from, message, log }: { from: PublicKey; message: Uint8Array; log: Log },
+): void {
+  try {
+    driver?.receive(message);
+  } catch (error) {
+    log.warn({ from, error: String(error) }, "consensus message dropped");
+  }
+}
+
+async function readBlocks(
+  ledger: Ledger,
+  from: number,
+  { countMax, bytesMax }: { countMax: number; bytesMax: number },
+): Promise<Uint8Array[]> {
+  const found: Uint8Array[] = [];
+  let bytes = 0;
+  const last = Math.min(ledger.tip.height, from + Math.min(countMax, limits.syncBlocksMax) - 1);
+  for (let height = Math.max(1, from); height <= last; height += 1) {
+    const stored = await ledger.readBlockBytes(height);
+    if (stored === undefined) break;
+    const decided = encodeDecided(stored.block, stored.certificate);
+    bytes += decided.length;
+    if (found.length > 0 && bytes > bytesMax) break;
+    found.push(decided);
+  }
+  return found;
+}
+
+function consensusView(ledger: Ledger, store: LedgerStore) {
+  return {
+    chainId: ledger.chainId,
+    get tip() {
+      return ledger.tip;
+    },
+    tipProposer: () => store.tip.header.proposer,
+    validators: () => ledger.validators(),
+    hasWork: (nowMs: number) => ledger.hasWork(nowMs),
+    buildBlock: (request: { proposer: PublicKey; nowMs: number }) => ledger.buildBlock(request),
+    checkBlock: (block: Block, request: { fresh: boolean; nowMs: number }) =>
+      ledger.checkBlock(block, request),
+  };
+}

@@ -1,0 +1,411 @@
+/**
+ * A cluster of consensus cores in one thread with virtual time: each node is the real core, a fake
+ * ledger and the shell's duties (verify, persist, sign, send, timers, sync) in their plainest form.
+ * A seed fixes everything. Faults: loss, duplicates, reordering by delay, partitions, crashes with
+ * or without the ledger and the record, clock offsets, and messages that a test injects.
+ *
+ * Checked at all times: agreement on every height, certificates, and that no key ever signs two
+ * different claims of one kind in one round nor goes back to a lower slot (twins excepted).
+ */
+import { blockOf } from "../../src/base/format/block.ts";
+import {
+  type Claim,
+  type ConsensusMessage,
+  claimMessage,
+} from "../../src/base/format/message.ts";
+import {
+  claimOrder,
+  decodeSigningRecord,
+  encodeSigningRecord,
+  sameClaim,
+} from "../../src/base/format/signing-record.ts";
+import type { Hash } from "../../src/base/hash.ts";
+import type { PublicKey } from "../../src/base/keys.ts";
+import { limits } from "../../src/base/limits.ts";
+import type { ConsensusEvent, Effect } from "../../src/consensus/event.ts";
+import { messageOf } from "../../src/consensus/signing.ts";
+import { type ConsensusState, initialState } from "../../src/consensus/state.ts";
+import { step } from "../../src/consensus/step.ts";
+import { fakeSign, keyOf, signaturesHold, simChainId } from "./fake-keys.ts";
+import { FakeLedger, simStartMs, type ValidatorsAt } from "./fake-ledger.ts";
+import { Random } from "./random.ts";
+
+/** What a cluster is made of. */
+export type ClusterOptions = {
+  readonly seed?: number;
+  /** Validators; more instances follow from `keys`. */
+  readonly count: number;
+  /** Key of each instance: observers have one outside the set, twins the same one. */
+  readonly keys?: readonly PublicKey[];
+  readonly validatorsAt?: ValidatorsAt;
+  readonly heartbeatMs?: number;
+  readonly clockOffsetsMs?: readonly number[];
+  /** Shell polls the tips of its peers, as the p2p status exchange does. Default true. */
+  readonly statusPolls?: boolean;
+};
+
+/** One instance. What is here besides `core` and `timers` is its disk and outlives a crash. */
+export type SimNode = {
+  readonly index: number;
+  readonly key: PublicKey;
+  ledger: FakeLedger;
+  core: ConsensusState;
+  /** Bytes of the signing record, as on disk. */
+  record: Uint8Array | undefined;
+  up: boolean;
+  /** Counts restarts, so that what was under way at a crash is lost. */
+  life: number;
+  timerId: number;
+  resendId: number;
+  readonly signedClaims: Claim[];
+  readonly effects: Effect["kind"][];
+};
+
+type Scheduled = { readonly atMs: number; readonly order: number; readonly run: () => void };
+
+/** The simulator. */
+export class Cluster {
+  readonly nodes: SimNode[];
+  readonly random: Random;
+  nowMs = simStartMs;
+  lossRate = 0;
+  duplicateRate = 0;
+  delayMsMin = 5;
+  delayMsMax = 20;
+  /** Group of each instance; messages pass within a group only. */
+  groups: readonly number[];
+  /** A test's own network: returns false for a message that is lost. */
+  passes: (message: ConsensusMessage, from: number, to: number) => boolean = () => true;
+  /** Messages delivered, for tests that count. */
+  deliveries = 0;
+  readonly #options: ClusterOptions;
+  readonly #validatorsAt: ValidatorsAt;
+  readonly #queue: Scheduled[] = [];
+  readonly #decidedHash = new Map<number, Hash>();
+  #order = 0;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.random = new Random(options.seed ?? 1);
+    const members = Array.from({ length: options.count }, (_, index) => keyOf(index));
+    this.#validatorsAt = options.validatorsAt ?? (() => members);
+    const keys = options.keys ?? members;
+    this.nodes = keys.map((key, index) => this.#newNode(key, index));
+    this.groups = keys.map(() => 0);
+    for (const node of this.nodes) this.#poll(node);
+  }
+
+  /** Gives a transaction to some nodes' mempools (default: all that run), as gossip would. */
+  submit(text: string, indexes: readonly number[] = this.nodes.map(({ index }) => index)): void {
+    for (const index of indexes) {
+      const node = this.node(index);
+      if (!node.up || node.ledger.transactions.includes(text)) continue;
+      node.ledger.pending.add(text);
+      this.#offerWork(node);
+    }
+  }
+
+  /** Runs until a condition holds. @returns Whether it did within the time. */
+  runUntil(condition: () => boolean, withinMs: number): boolean {
+    const endMs = this.nowMs + withinMs;
+    while (!condition()) {
+      const next = this.#queue[0];
+      if (next === undefined || next.atMs > endMs) {
+        this.nowMs = endMs;
+        return condition();
+      }
+      this.#queue.shift();
+      this.nowMs = next.atMs;
+      next.run();
+    }
+    return true;
+  }
+
+  /** Runs for a time. */
+  run(durationMs: number): void {
+    this.runUntil(() => false, durationMs);
+  }
+
+  /** Runs until all running nodes have a height. */
+  runToHeight(height: number, withinMs: number): boolean {
+    const running = () => this.nodes.filter(({ up }) => up);
+    return this.runUntil(
+      () => running().every(({ ledger }) => ledger.tip.height >= height),
+      withinMs,
+    );
+  }
+
+  node(index: number): SimNode {
+    const node = this.nodes[index];
+    if (node === undefined) throw new Error(`no instance ${index}`);
+    return node;
+  }
+
+  /** Heights of all nodes. */
+  heights(): number[] {
+    return this.nodes.map(({ ledger }) => ledger.tip.height);
+  }
+
+  /** Stops a node at once; what it had not persisted is gone. */
+  crash(index: number): void {
+    const node = this.node(index);
+    node.up = false;
+    node.life += 1;
+    node.timerId += 1;
+    node.resendId += 1;
+    node.ledger.pending.clear();
+  }
+
+  /** Starts a stopped node again, with what its disk holds. */
+  restart(
+    index: number,
+    loss: {
+      readonly wipedLedger?: boolean;
+      /** Record lost: abstain through this height (the shell asks a quorum of others for it). */
+      readonly abstainThroughHeight?: number;
+    } = {},
+  ): void {
+    const node = this.node(index);
+    if (loss.wipedLedger) node.ledger = this.#newLedger();
+    if (loss.abstainThroughHeight !== undefined) node.record = undefined;
+    node.core = this.#newCore(node, loss.abstainThroughHeight);
+    node.up = true;
+    if (node.record !== undefined)
+      this.feed(node, { kind: "restored", record: decodeSigningRecord(node.record) });
+    this.#sync(node);
+    this.#poll(node);
+  }
+
+  /** Delivers a message to one node through its shell, as any peer may. */
+  inject(to: number, message: ConsensusMessage): void {
+    const node = this.node(to);
+    if (node.up && signaturesHold(message, simChainId))
+      this.feed(node, { kind: "message", message });
+  }
+
+  /** Feeds one event and performs the effects. */
+  feed(node: SimNode, event: ConsensusEvent): void {
+    if (!node.up) return;
+    const { state, effects } = step(node.core, event);
+    node.core = state;
+    for (const effect of effects) {
+      node.effects.push(effect.kind);
+      this.#perform(node, effect);
+    }
+  }
+
+  #newLedger(): FakeLedger {
+    return new FakeLedger(this.#validatorsAt, this.#options.heartbeatMs ?? 1e12);
+  }
+
+  #newCore(
+    { key, ledger }: Pick<SimNode, "key" | "ledger">,
+    abstainThroughHeight = -1,
+  ): ConsensusState {
+    const { tip, nextValidators: validators } = ledger;
+    return initialState({ self: key, tip, validators, abstainThroughHeight });
+  }
+
+  #newNode(key: PublicKey, index: number): SimNode {
+    const ledger = this.#newLedger();
+    return {
+      index,
+      key,
+      ledger,
+      core: this.#newCore({ key, ledger }),
+      record: undefined,
+      up: true,
+      life: 0,
+      timerId: 0,
+      resendId: 0,
+      signedClaims: [],
+      effects: [],
+    };
+  }
+
+  #perform(node: SimNode, effect: Effect): void {
+    switch (effect.kind) {
+      case "sign":
+        return this.#sign(node, effect);
+      case "send":
+        return this.#broadcast(node, effect.message);
+      case "startTimer":
+        return this.#startTimer(node, effect);
+      case "stopTimer":
+        node.timerId += 1;
+        return;
+      case "startResend":
+        return this.#tick(node, ++node.resendId);
+      case "stopResend":
+        node.resendId += 1;
+        return;
+      case "decide":
+        return this.#later(node, 2, () => {
+          node.ledger.append(effect);
+          this.#appended(node);
+        });
+      case "catchUp":
+        return this.#later(node, 20, () => this.#sync(node));
+      case "assist":
+        return this.#assist(node, effect.validator);
+      case "forwardTransactions":
+        return this.#forward(node, effect.validator);
+      default:
+        return this.#answer(node, effect);
+    }
+  }
+
+  #answer(node: SimNode, effect: Extract<Effect, { kind: "buildBlock" | "checkBlock" }>): void {
+    const { height, round } = effect;
+    this.#later(node, 3, () => {
+      if (node.ledger.tip.height !== height - 1) return;
+      const nowMs = this.#clockOf(node);
+      if (effect.kind === "buildBlock") {
+        const block = node.ledger.build(nowMs, node.key);
+        this.feed(node, { kind: "built", height, round, block });
+        return;
+      }
+      const { block, fresh } = effect;
+      const valid = node.ledger.check(block, fresh, nowMs);
+      this.feed(node, { kind: "checked", height, round, blockHash: block.hash, valid });
+    });
+  }
+
+  #clockOf(node: SimNode): number {
+    return this.nowMs + (this.#options.clockOffsetsMs?.[node.index] ?? 0);
+  }
+
+  #sign(node: SimNode, { claim, attachments, record }: Extract<Effect, { kind: "sign" }>): void {
+    this.#checkSigning(node, claim);
+    node.signedClaims.push(claim);
+    node.record = encodeSigningRecord(record);
+    this.#later(node, 1, () => {
+      const signature = fakeSign(claimMessage(claim, simChainId), node.key);
+      const message = messageOf(claim, attachments, { validator: node.key, signature });
+      this.#broadcast(node, message);
+      this.feed(node, { kind: "signed", message });
+    });
+  }
+
+  /** Two instances with one key are liars by design; all others must never conflict. */
+  #checkSigning(node: SimNode, claim: Claim): void {
+    if (this.nodes.some(({ key, index }) => key === node.key && index !== node.index)) return;
+    const slot = ({ height, round, kind }: Claim) => [height, round, claimOrder[kind]];
+    for (const former of node.signedClaims.slice(-8)) {
+      if (sameClaim(former, claim)) return;
+      if (slot(former).join() === slot(claim).join())
+        throw new Error(`node ${node.index} signs two ${claim.kind}s in one round`);
+    }
+    const last = node.signedClaims.at(-1);
+    const isLower = last !== undefined && compare(slot(claim), slot(last)) < 0;
+    if (isLower) throw new Error(`node ${node.index} signs below its last slot`);
+  }
+
+  #broadcast(from: SimNode, message: ConsensusMessage): void {
+    for (const to of this.nodes) {
+      if (to.index === from.index || this.groups[to.index] !== this.groups[from.index]) continue;
+      if (!this.passes(message, from.index, to.index)) continue;
+      const copies = this.random.chance(this.duplicateRate) ? 2 : 1;
+      for (let copy = 0; copy < copies; copy += 1) this.#deliver(to, message);
+    }
+  }
+
+  #deliver(to: SimNode, message: ConsensusMessage): void {
+    if (this.random.chance(this.lossRate)) return;
+    const delayMs = this.delayMsMin + this.random.below(this.delayMsMax - this.delayMsMin + 1);
+    this.#later(to, delayMs, () => {
+      this.deliveries += 1;
+      this.inject(to.index, message);
+    });
+  }
+
+  #startTimer(node: SimNode, timer: Extract<Effect, { kind: "startTimer" }>): void {
+    node.timerId += 1;
+    const { timerId } = node;
+    const { height, round, durationMs } = timer;
+    this.#later(node, durationMs, () => {
+      if (node.timerId === timerId) this.feed(node, { kind: "timeout", height, round });
+    });
+  }
+
+  #tick(node: SimNode, resendId: number): void {
+    this.#later(node, limits.resendMs, () => {
+      if (node.resendId !== resendId) return;
+      this.feed(node, { kind: "resend" });
+      this.#tick(node, resendId);
+    });
+  }
+
+  #appended(node: SimNode): void {
+    const { tip, nextValidators: validators, last } = node.ledger;
+    const decided = this.#decidedHash.get(tip.height);
+    if (decided !== undefined && decided !== tip.hash) throw new Error(`fork at ${tip.height}`);
+    this.#decidedHash.set(tip.height, tip.hash);
+    // The stored block is what its bytes say, or the next one would not extend it.
+    if (blockOf(last.header, []).hash !== tip.hash) throw new Error("the hash is not the block's");
+    this.feed(node, { kind: "appended", tip, validators });
+    this.#offerWork(node);
+  }
+
+  #offerWork(node: SimNode): void {
+    if (node.ledger.hasWork(this.#clockOf(node)))
+      this.feed(node, { kind: "work", height: node.ledger.tip.height + 1 });
+  }
+
+  #forward(node: SimNode, validator: PublicKey): void {
+    for (const to of this.nodes)
+      if (to.key === validator && to.up && this.groups[to.index] === this.groups[node.index])
+        this.submit([...node.ledger.pending][0] ?? "none", [to.index]);
+  }
+
+  #assist(node: SimNode, validator: PublicKey): void {
+    for (const to of this.nodes)
+      if (to.key === validator && this.groups[to.index] === this.groups[node.index])
+        this.#later(to, 20, () => this.#sync(to));
+  }
+
+  /** Fetches blocks one by one from reachable nodes; each is verified by its certificate. */
+  #sync(node: SimNode): void {
+    for (const peer of this.nodes) {
+      if (!peer.up || this.groups[peer.index] !== this.groups[node.index]) continue;
+      while (peer.ledger.tip.height > node.ledger.tip.height) {
+        const next = peer.ledger.decided[node.ledger.tip.height];
+        if (next === undefined) throw new Error("the chain of a peer has a hole");
+        node.ledger.append(next);
+        this.#appended(node);
+      }
+    }
+  }
+
+  #poll(node: SimNode): void {
+    this.#later(node, 500, () => {
+      if (this.#options.statusPolls !== false) this.#sync(node);
+      this.#offerWork(node);
+      this.#poll(node);
+    });
+  }
+
+  #later(node: SimNode, delayMs: number, run: () => void): void {
+    const { life } = node;
+    const atMs = this.nowMs + delayMs;
+    const scheduled = {
+      atMs,
+      order: this.#order++,
+      run: () => {
+        if (node.up && node.life === life) run();
+      },
+    };
+    // Times mostly ascend, so the place is near the end.
+    let place = this.#queue.length;
+    while (place > 0 && (this.#queue[place - 1] as Scheduled).atMs > atMs) place -= 1;
+    this.#queue.splice(place, 0, scheduled);
+  }
+}
+
+function compare(left: readonly number[], right: readonly number[]): number {
+  for (const [index, value] of left.entries()) {
+    const difference = value - (right[index] as number);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
