@@ -55,7 +55,8 @@ it("documents every exported declaration of the product", () => {
     const lines = text.split("\n");
     return lines.flatMap((line, index) => {
       const exported = /^export (async )?(function|class|type|interface|const)\b/.test(line);
-      const documented = /\*\/\s*$/.test(lines[index - 1] ?? "") || /^@|^\/\//.test(lines[index - 1] ?? "");
+      const documented =
+        /\*\/\s*$/.test(lines[index - 1] ?? "") || /^@|^\/\//.test(lines[index - 1] ?? "");
       return exported && !documented ? [`${path}:${index + 1}`] : [];
     });
   });
@@ -64,7 +65,8 @@ it("documents every exported declaration of the product", () => {
 
 it("holds no unfinished business: no TODO, FIXME or skipped test without a reason", () => {
   const unfinished = code.filter(
-    ({ path, text }) => path !== "test/tidy.test.ts" && /\b(TODO|FIXME|XXX)\b|\bit\.only\(/.test(text),
+    ({ path, text }) =>
+      path !== "test/tidy.test.ts" && /\b(TODO|FIXME|XXX)\b|\bit\.only\(/.test(text),
   );
   expect(paths(unfinished)).toEqual([]);
 });
@@ -83,7 +85,9 @@ it("verifies Ed25519 signatures in one place a platform, or verifiers could disa
   const verifying = sources.filter(({ text }) =>
     /crypto_sign_verify|ed25519\.verify|verifyAsync|createVerify/.test(withoutComments(text)),
   );
-  expect(paths(verifying).filter((path) => !/native-crypto\.ts|verifier\.ts/.test(path))).toEqual([]);
+  expect(paths(verifying).filter((path) => !/native-crypto\.ts|verifier\.ts/.test(path))).toEqual(
+    [],
+  );
 });
 
 it("keeps folders' READMEs short", () => {

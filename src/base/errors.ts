@@ -229,6 +229,12 @@ const table = {
     meaning: "Writing a block to disk failed; the node no longer appends.",
     next: "Free disk space or repair the disk, then restart the node.",
   },
+  LEDGER_STORE_MISSING: {
+    httpStatus: 404,
+    facts: ["directory"],
+    meaning: "There is no ledger in the directory.",
+    next: "Give the ledger directory of a node that has run at least once.",
+  },
   LEDGER_STORE_LOCKED: {
     httpStatus: 503,
     facts: ["directory"],

@@ -55,7 +55,9 @@ function isRoundReached({ validators, self, seen, height, round }: ConsensusStat
 
 function wantsResend(state: ConsensusState): boolean {
   if (state.phase === "decided") return false;
-  return state.own.length > 0 || catchUpTarget(state) !== undefined;
+  // Entering a round drops the former messages; the ticks need not stop until the new ones come.
+  const isChanging = state.round > 0 && mayVote(state);
+  return isChanging || state.own.length > 0 || catchUpTarget(state) !== undefined;
 }
 
 /** Returns the height below which blocks are missing here, `undefined` if none is known to be. */

@@ -115,9 +115,12 @@ class Cursor {
       const byte = this.#bytes.readUInt8(this.offset);
       this.offset += 1;
       value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
+      if (byte >= 0x80) continue;
+      // Else a flipped top bit before a zero of padding would give the same number.
+      if (byte === 0 && scale > 1) throw new RangeError("an integer is not in its shortest form");
+      return value;
     }
-    throw new RangeError("a variable-length integer is too long");
+    throw new RangeError("an integer is too long");
   }
 
   handle(): Handle {

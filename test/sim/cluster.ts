@@ -8,11 +8,7 @@
  * different claims of one kind in one round nor goes back to a lower slot (twins excepted).
  */
 import { blockOf } from "../../src/base/format/block.ts";
-import {
-  type Claim,
-  type ConsensusMessage,
-  claimMessage,
-} from "../../src/base/format/message.ts";
+import { type Claim, type ConsensusMessage, claimMessage } from "../../src/base/format/message.ts";
 import {
   claimOrder,
   decodeSigningRecord,
@@ -226,32 +222,41 @@ export class Cluster {
   #perform(node: SimNode, effect: Effect): void {
     switch (effect.kind) {
       case "sign":
-        return this.#sign(node, effect);
+        this.#sign(node, effect);
+        return;
       case "send":
-        return this.#broadcast(node, effect.message);
+        this.#broadcast(node, effect.message);
+        return;
       case "startTimer":
-        return this.#startTimer(node, effect);
+        this.#startTimer(node, effect);
+        return;
       case "stopTimer":
         node.timerId += 1;
         return;
       case "startResend":
-        return this.#tick(node, ++node.resendId);
+        this.#tick(node, ++node.resendId);
+        return;
       case "stopResend":
         node.resendId += 1;
         return;
       case "decide":
-        return this.#later(node, 2, () => {
+        this.#later(node, 2, () => {
           node.ledger.append(effect);
+          return;
           this.#appended(node);
         });
       case "catchUp":
-        return this.#later(node, 20, () => this.#sync(node));
+        this.#later(node, 20, () => this.#sync(node));
+        return;
       case "assist":
-        return this.#assist(node, effect.validator);
+        this.#assist(node, effect.validator);
+        return;
       case "forwardTransactions":
-        return this.#forward(node, effect.validator);
+        this.#forward(node, effect.validator);
+        return;
       default:
-        return this.#answer(node, effect);
+        this.#answer(node, effect);
+        return;
     }
   }
 

@@ -12,7 +12,11 @@ import type {
 import type { PreparedCertificate } from "../../src/base/format/signing-record.ts";
 import type { ConsensusEvent, Effect } from "../../src/consensus/event.ts";
 import { messageOf } from "../../src/consensus/signing.ts";
-import { type ConsensusOptions, type ConsensusState, initialState } from "../../src/consensus/state.ts";
+import {
+  type ConsensusOptions,
+  type ConsensusState,
+  initialState,
+} from "../../src/consensus/state.ts";
 import { step } from "../../src/consensus/step.ts";
 import { claimOnly, keyOf, signedBy } from "./fake-keys.ts";
 import { FakeLedger, nextBlock, simStartMs } from "./fake-ledger.ts";
@@ -96,6 +100,8 @@ export class Probe {
   /** Effects of the last step. */
   last: readonly Effect[] = [];
 
+  #answered = 0;
+
   constructor(count: number, self: number | undefined, options: Partial<ConsensusOptions> = {}) {
     const { hash, header } = genesisOf(count);
     const tip = { height: 0, hash, proposer: header.proposer };
@@ -124,14 +130,13 @@ export class Probe {
     return this.feed({ kind: "checked", height, round, blockHash: block.hash, valid });
   }
 
-  /** Answers every `sign` of the last step, and those that follow from the answers. */
+  /** Answers every `sign` not yet answered, and those that follow from the answers. */
   signAll(): this {
-    const pending = this.#signs(this.last);
-    for (let sign = pending.shift(); sign !== undefined; sign = pending.shift()) {
+    for (let sign = this.#nextSign(); sign !== undefined; sign = this.#nextSign()) {
+      this.#answered += 1;
       const { validator, signature } = signedBy(this.state.self as string, sign.claim);
       const message = messageOf(sign.claim, sign.attachments, { validator, signature });
       this.feed({ kind: "signed", message });
-      pending.push(...this.#signs(this.last));
     }
     return this;
   }
@@ -151,7 +156,7 @@ export class Probe {
     return this.of("sign").map(({ claim }) => `${claim.kind} ${claim.round}`);
   }
 
-  #signs(effects: readonly Effect[]): EffectOf<"sign">[] {
-    return effects.filter((effect): effect is EffectOf<"sign"> => effect.kind === "sign");
+  #nextSign(): EffectOf<"sign"> | undefined {
+    return this.of("sign")[this.#answered];
   }
 }

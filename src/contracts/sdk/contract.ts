@@ -7,7 +7,7 @@
  */
 import type { Check } from "./check.ts";
 import { currentHost } from "./host.ts";
-import { canonicalText } from "./json.ts";
+import { canonicalText, jsonText } from "./json.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import { enterContract } from "./table.ts";
 
@@ -74,7 +74,7 @@ export function view<T>(definition: {
 
 /** Declares an event topic; the returned function emits one event of it. */
 export function event<T>(topic: string): (value: T) => void {
-  return (value) => currentHost().emit(topic, canonicalText(value));
+  return (value) => currentHost().emit(topic, jsonText(value));
 }
 
 /** Declares a contract. A contract file exports the result as `definition`. */
@@ -94,10 +94,10 @@ export function entryOf(definition: Contract): ContractEntry {
     enterContract(definition.name);
     try {
       const result = dispatch(definition, JSON.parse(text) as Input);
-      return `{"ok":${canonicalText(result ?? null)}}`;
+      return `{"ok":${jsonText(result ?? null)}}`;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      return canonicalText({ refused: error.code, message: error.message });
+      return jsonText({ refused: error.code, message: error.message });
     }
   };
   return { describe, call };

@@ -11,7 +11,7 @@
  * (2) No query leaves the table: bounds are always below `<contract>/<table>/`.
  */
 import { currentHost } from "./host.ts";
-import { canonicalText } from "./json.ts";
+import { jsonText } from "./json.ts";
 
 /** One entry of a query: the key without the contract, the table and `within`. */
 export type Entry<T> = { readonly key: string; readonly value: T };
@@ -93,9 +93,14 @@ export class ReadTable<T> {
 
 /** A table that this contract owns. */
 export class Table<T> extends ReadTable<T> {
-  /** Writes a value in canonical form. @throws {Error} when the value has no JSON form. */
+  /** Writes a value; the host stores its canonical form. @throws {Error} without a JSON form. */
   set(key: string, value: T): void {
-    currentHost().set(this.stateKey(key), canonicalText(value));
+    currentHost().set(this.stateKey(key), jsonText(value));
+  }
+
+  /** Writes a value whose JSON text the caller made; for hot paths. */
+  setText(key: string, valueJson: string): void {
+    currentHost().set(this.stateKey(key), valueJson);
   }
 
   /** Removes a key; absent keys stay absent. */

@@ -1,6 +1,6 @@
 /**
  * One acceptance set (D6): every verifier gives the stated verdict on every edge vector, and all
- * agree on mutated signatures. The table is test/golden/ed25519-edge.json; UPDATE_GOLDEN=1 makes it
+ * agree on mutated signatures. The table is test/golden/ed25519-edge.json; BLESS=1 makes it
  * anew with test/helpers/ed25519-vectors.ts, and check_formats.py verifies it in Python.
  *
  * Shown able to fail: portable verifier with the cofactor, without rule 4, without S < L.
@@ -23,7 +23,7 @@ import {
 } from "../../helpers/ed25519-vectors.ts";
 
 const goldenFile = fileURLToPath(new URL("../../golden/ed25519-edge.json", import.meta.url));
-if (process.env.UPDATE_GOLDEN === "1") {
+if (process.env.BLESS === "1") {
   const golden = { keys: edgeKeys(), signatures: edgeVectors() };
   writeFileSync(goldenFile, `${JSON.stringify(golden, undefined, 2)}\n`);
 }

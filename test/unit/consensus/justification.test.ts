@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { ProposalMessage } from "../../../src/base/format/message.ts";
+import { keyOf } from "../../sim/fake-keys.ts";
 import {
   blockBy,
   keysOf,
@@ -13,7 +14,6 @@ import {
   roundChangeOf,
   voteOf,
 } from "../../sim/probe.ts";
-import { keyOf } from "../../sim/fake-keys.ts";
 
 const x = blockBy(0, "x");
 const y = blockBy(1, "y");
@@ -84,7 +84,10 @@ describe("a later round with nothing prepared", () => {
         roundChanges: [...changesTo1.slice(1), roundChangeOf(0, 1, undefined, 2)],
       }),
     ],
-    ["prepares that belong to nothing", proposalOf(1, 1, y, { roundChanges: changesTo1, prepares })],
+    [
+      "prepares that belong to nothing",
+      proposalOf(1, 1, y, { roundChanges: changesTo1, prepares }),
+    ],
   ])("refuses %s", (_name, proposal) => {
     expect(verdict(proposal)).toBe("refused");
   });
@@ -160,10 +163,7 @@ describe("a later round with a prepared block", () => {
     [
       "a prepared round that is not below the round",
       proposalOf(1, 1, x, {
-        roundChanges: [
-          roundChangeOf(0, 1, preparedBy([0, 1, 2], 1, x)),
-          ...changesTo1.slice(1),
-        ],
+        roundChanges: [roundChangeOf(0, 1, preparedBy([0, 1, 2], 1, x)), ...changesTo1.slice(1)],
         prepares: preparedBy([0, 1, 2], 1, x).prepares,
       }),
     ],

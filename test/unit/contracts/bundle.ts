@@ -1,7 +1,8 @@
 /** Small hand-written bundles for the tests of the sandbox, against the bundle protocol only. */
-import type { CallRequest, RuntimeOptions, StateReader } from "../../../src/contracts/types.ts";
+
 import { compareUtf8 } from "../../../src/base/bytes.ts";
 import { limits } from "../../../src/base/limits.ts";
+import type { CallRequest, RuntimeOptions, StateReader } from "../../../src/contracts/types.ts";
 
 /** Returns a bundle whose methods and views have the given bodies; `args` is what they are given. */
 export function bundle(

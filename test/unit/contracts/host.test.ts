@@ -13,7 +13,8 @@ import { ContractRuntime } from "../../../src/contracts/runtime.ts";
 import type { CallOutcome, StateReader } from "../../../src/contracts/types.ts";
 import { bundle, request, stateOf } from "./bundle.ts";
 
-const run = "const out = []; for (const [name, ...given] of args) out.push(host[name](...given) ?? null); return out";
+const run =
+  "const out = []; for (const [name, ...given] of args) out.push(host[name](...given) ?? null); return out";
 const source = bundle(
   "host",
   {
@@ -22,9 +23,11 @@ const source = bundle(
     raw: "const values = { nan: NaN, object: {}, surrogate: '\\ud800', nul: 'host/a\\0b', rope: ('host/' + 'r'.repeat(100)) + args }; host.set(values[args] ?? args, '1')",
     manyEvents: "for (let i = 0; i < args; i++) host.emit('e', String(i))",
     large: "host.set('host/a/b', JSON.stringify('x'.repeat(args)))",
-    longValue: "host.set('host/a/b', '{\"b\":1, \"a\": \"\\\\u00e9\"}'); return host.get('host/a/b')",
+    longValue:
+      "host.set('host/a/b', '{\"b\":1, \"a\": \"\\\\u00e9\"}'); return host.get('host/a/b')",
     rope: "let s = '\"'; for (let i = 0; i < 5000; i++) s += 'abc'; s += '\"'; host.set('host/a/b', s); return s.length",
-    frozen: "try { host.get = 1 } catch {} try { globalThis.host = 1 } catch {} return [Object.isFrozen(host), Object.isFrozen(host.get), typeof host.get]",
+    frozen:
+      "try { host.get = 1 } catch {} try { globalThis.host = 1 } catch {} return [Object.isFrozen(host), Object.isFrozen(host.get), typeof host.get]",
   },
   { view: run },
 );
@@ -34,7 +37,10 @@ describe("host functions", () => {
   const logged: string[] = [];
   beforeAll(async () => {
     runtime = await ContractRuntime.create({
-      verifier: { verify: (message, signature, key) => message[0] === 1 && signature[0] === 2 && key.startsWith("03") },
+      verifier: {
+        verify: (message, signature, key) =>
+          message[0] === 1 && signature[0] === 2 && key.startsWith("03"),
+      },
       onLog: (contract, text) => logged.push(`${contract}: ${text}`),
     });
     await runtime.install("host", source);
@@ -164,13 +170,20 @@ describe("host functions", () => {
   test("a view reads and cannot write or emit", async () => {
     const state = stateOf({ "host/a": "1" });
     expect(result(await call("view", [["get", "host/a"]], state))).toEqual(["1"]);
-    for (const step of [["set", "host/a", "1"], ["delete", "host/a"], ["emit", "a", "1"]]) {
+    for (const step of [
+      ["set", "host/a", "1"],
+      ["delete", "host/a"],
+      ["emit", "a", "1"],
+    ]) {
       expect(await call("view", [step])).toMatchObject({ outcome: "CONTRACT_VIEW_WRITES" });
     }
   });
 
   test("keeps events in order, with their contract", async () => {
-    const outcome = await call("run", [["emit", "b", "[ 1 ]"], ["emit", "a", '"x"']]);
+    const outcome = await call("run", [
+      ["emit", "b", "[ 1 ]"],
+      ["emit", "a", '"x"'],
+    ]);
     expect(outcome.events).toEqual([
       { contract: "host", topic: "b", json: "[1]" },
       { contract: "host", topic: "a", json: '"x"' },

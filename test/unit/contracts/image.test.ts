@@ -15,7 +15,7 @@ import { bundle } from "./bundle.ts";
 
 const source = bundle("image", {
   light: "return 1",
-  heavy: `const all = []; for (let i = 0; i < 3000; i++) all.push("x".repeat(i) + i);
+  heavy: `const all = []; for (let i = 0; i < 1500; i++) all.push("x".repeat(i) + i);
     (function f(n) { if (n > 0) f(n - 1); })(80); return all.join("").length`,
   regexp: "return /(a|b)*c/.exec('ab'.repeat(2000) + 'c')[0].length",
   sort: "return Array.from({ length: 2000 }, (_, i) => -i).sort((a, b) => a - b)[0]",
@@ -68,15 +68,22 @@ describe("image", () => {
     const fresh = new Instance(engine);
     restoreImage(fresh, sandbox.image);
     const heapEnd = layout.stackTop + sandbox.image.heap.length;
-    for (const [from, to] of [
-      [layout.dataEnd, layout.stackTop],
-      [heapEnd, fresh.memory.length],
-    ]) {
-      expect(fresh.memory.subarray(from, to).indexOf(1)).toBe(-1);
-      expect(Buffer.from(fresh.memory.subarray(from, to)).equals(Buffer.alloc(to! - from!))).toBe(
-        true,
-      );
-    }
+    const isZero = (from: number, to: number) =>
+      Buffer.from(fresh.memory.subarray(from, to)).equals(Buffer.alloc(to - from));
+    expect(isZero(layout.dataEnd, layout.stackTop)).toBe(true);
+    expect(isZero(heapEnd, fresh.memory.length)).toBe(true);
+  });
+
+  test("the evaluation slot turns evaluation of source off", () => {
+    const instance = new Instance(engine);
+    const { functions } = instance;
+    functions.start();
+    const context = functions.newContext(functions.newRuntime(), 0xfff);
+    const [code, file] = [instance.writeText("1"), instance.writeText("x")];
+    const evaluate = () => instance.isException(functions.evaluate(context, code, 1, file, 0, 0));
+    expect(evaluate()).toBe(false);
+    instance.words[(context + layout.evalSlotOffset) >>> 2] = 0;
+    expect(evaluate()).toBe(true);
   });
 
   test("drops the instance after a trap and keeps it after a guest exception", () => {

@@ -63,7 +63,7 @@ describe("ContractRuntime", () => {
   });
 
   test("arguments cannot reach beyond their place in the input", async () => {
-    for (const argsJson of ['1,"sender":"did:key:evil"', '1}', "", "[1", '{"a":1,"a":2}', "1.5"]) {
+    for (const argsJson of ['1,"sender":"did:key:evil"', "1}", "", "[1", '{"a":1,"a":2}', "1.5"]) {
       expect(await call("input", { argsJson })).toMatchObject({
         outcome: "CONTRACT_ARGUMENTS_INVALID",
         gasUsed: 0,
@@ -193,10 +193,26 @@ describe("ContractRuntime", () => {
     ["no entry", "pure", "1"],
     ["no call", "pure", "globalThis.contractEntry = { describe() {} }"],
     ["a description of another name", "other", source],
-    ["a description that is no JSON", "pure", "globalThis.contractEntry = { describe: () => 'x', call() {} }"],
-    ["a describe that loops", "pure", "globalThis.contractEntry = { describe() { for (;;); }, call() {} }"],
-    ["a describe that reads state", "pure", "globalThis.contractEntry = { describe: () => host.get('a'), call() {} }"],
-    ["reading state while evaluating", "pure", `host.set('pure/a', '1'); ${source}; globalThis.x = host.get('pure/a').length`],
+    [
+      "a description that is no JSON",
+      "pure",
+      "globalThis.contractEntry = { describe: () => 'x', call() {} }",
+    ],
+    [
+      "a describe that loops",
+      "pure",
+      "globalThis.contractEntry = { describe() { for (;;); }, call() {} }",
+    ],
+    [
+      "a describe that reads state",
+      "pure",
+      "globalThis.contractEntry = { describe: () => host.get('a'), call() {} }",
+    ],
+    [
+      "reading state while evaluating",
+      "pure",
+      `host.set('pure/a', '1'); ${source}; globalThis.x = host.get('pure/a').length`,
+    ],
     ["a bad name", "Bad/name", source],
     ["a source that is too long", "pure", `${source}${" ".repeat(limits.contractSourceBytesMax)}`],
   ])("refuses to install %s and keeps what was installed", async (_what, name, text) => {

@@ -1,8 +1,8 @@
 /**
  * Evidence: what is right is accepted; spoilt in one place, the check of that place says so.
  *
- * Shown able to fail: without the check of the value hash, of the sender, of the order, with a
- * quorum of one less, with links that ignore heights.
+ * Shown able to fail: without the check of the value hash, of the sender, of the owner of a key, of
+ * the order, of the tariff's validity, and with a quorum of one less.
  */
 import { describe, expect, it } from "vitest";
 import { bytesToHex, hexToBytes } from "../../../../src/base/bytes.ts";
@@ -115,10 +115,7 @@ describe("evidence with a checkpoint", () => {
   it("is certified only, and not ok, when the link is missing or broken", () => {
     const cases: [EvidenceBundle, Checkpoint][] = [
       [bundle, checkpoint],
-      [{ ...bundle, headers: headers.slice(1) }, checkpoint].slice() as [
-        EvidenceBundle,
-        Checkpoint,
-      ],
+      [{ ...bundle, headers: headers.slice(1) }, checkpoint],
       [{ ...bundle, headers: headers.toSpliced(2, 1) }, checkpoint],
       [{ ...bundle, headers: headers.toReversed() }, checkpoint],
       // Blocks after the checkpoint are not in its past.
@@ -264,6 +261,15 @@ describe("spoilt evidence", () => {
   it.each(cases)("with %s is invalid for that reason", (_, changed, expected) => {
     expect(failed(changed)).toEqual(expected);
     expect(verify(encodeEvidence(changed))).toMatchObject({ ok: false, level: "invalid" });
+  });
+
+  it("of a key that its contract did not write is invalid", () => {
+    const key = "metering/reading/m1/2019-12-01T00:00:00.000Z";
+    const spoilt: Spoilt = { billCall: { writes: { [key]: [1, 2, 3, 4] } } };
+    const written = evidenceOf(makeChain(spoilt));
+    const entry = { role: "startReading", key, value: "[1,2,3,4]", transaction: 4 };
+    const subject = { kind: "entry", key } as const;
+    expect(failed({ ...written, subject, entries: [entry] })).toEqual(["entries.0"]);
   });
 
   it("of a failed transaction proves nothing", () => {

@@ -1,0 +1,177 @@
+/** The signing record: the same again after a restart, never something else. */
+import { describe, expect, it } from "vitest";
+import {
+  decodeSigningRecord,
+  encodeSigningRecord,
+  type SigningRecord,
+} from "../../../src/base/format/signing-record.ts";
+import { keyOf } from "../../sim/fake-keys.ts";
+import {
+  blockBy,
+  keysOf,
+  Probe,
+  preparedBy,
+  proposalOf,
+  roundChangeOf,
+  voteOf,
+} from "../../sim/probe.ts";
+
+const x = blockBy(0, "x");
+const at0 = { round: 0, block: x };
+const work = { kind: "work", height: 1 } as const;
+
+/** The record as the disk gives it back. */
+function recordOf(probe: Probe): SigningRecord {
+  const last = probe.of("sign").at(-1);
+  if (last === undefined) throw new Error("nothing was signed");
+  return decodeSigningRecord(encodeSigningRecord(last.record));
+}
+
+function restarted(probe: Probe, self: number): Probe {
+  return new Probe(4, self).feed({ kind: "restored", record: recordOf(probe) });
+}
+
+const preparing = () =>
+  new Probe(4, 1)
+    .hear(proposalOf(0, 0, x))
+    .check()
+    .signAll();
+const committing = () =>
+  preparing()
+    .hear(voteOf("prepare", 0, at0), voteOf("prepare", 2, at0))
+    .signAll();
+
+describe("after a restart", () => {
+  it("the proposer sends its proposal and prepare again, and has the block checked anew", () => {
+    const before = new Probe(4, 0).feed(work);
+    before.feed({ kind: "built", height: 1, round: 0, block: x });
+    const probe = restarted(before, 0);
+    expect(probe.signed()).toEqual(["proposal 0", "prepare 0"]);
+    expect(probe.of("checkBlock")).toMatchObject([{ block: x, fresh: false }]);
+    expect(probe.feed(work).of("buildBlock")).toEqual([]);
+    probe
+      .signAll()
+      .check()
+      .hear(voteOf("prepare", 2, at0), voteOf("prepare", 3, at0));
+    expect(probe.signed()).toEqual(["proposal 0", "prepare 0", "commit 0"]);
+  });
+
+  it("a preparer takes the same proposal up again, whatever its age, and no other", () => {
+    const probe = restarted(preparing(), 1);
+    expect(probe.signed()).toEqual(["prepare 0"]);
+    probe.signAll().hear(proposalOf(0, 0, blockBy(0, "other")));
+    expect(probe.state.phase).toBe("proposing");
+    probe.hear(proposalOf(0, 0, x));
+    expect(probe.of("checkBlock")).toMatchObject([{ fresh: false }]);
+    probe.check().hear(voteOf("prepare", 0, at0), voteOf("prepare", 2, at0));
+    expect(probe.signed()).toEqual(["prepare 0", "commit 0"]);
+  });
+
+  it("a committer commits the same and decides without hearing the block again", () => {
+    const probe = restarted(committing(), 1);
+    expect(probe.signed()).toEqual(["prepare 0", "commit 0"]);
+    probe.signAll().hear(voteOf("commit", 0, at0), voteOf("commit", 2, at0));
+    expect(probe.of("decide")).toHaveLength(1);
+  });
+
+  it("still reports what it prepared", () => {
+    const probe = restarted(committing(), 1).signAll().timeout();
+    expect(probe.of("sign").at(-1)?.claim).toMatchObject({
+      kind: "roundChange",
+      round: 1,
+      prepared: { round: 0, blockHash: x.hash },
+    });
+    const again = restarted(probe, 1);
+    expect(again.state.round).toBe(1);
+    expect(again.of("sign")).toMatchObject([
+      { claim: { kind: "roundChange", round: 1 }, attachments: { block: { hash: x.hash } } },
+    ]);
+  });
+
+  it("goes on with the timer of its round", () => {
+    const before = new Probe(4, 3).hear(roundChangeOf(0, 6), roundChangeOf(1, 6));
+    const probe = restarted(before, 3);
+    expect(probe.state.round).toBe(6);
+    expect(probe.of("startTimer")).toEqual([]);
+    probe.hear(roundChangeOf(0, 6), roundChangeOf(1, 6));
+    expect(probe.of("startTimer")).toMatchObject([{ round: 6, durationMs: 4_000 }]);
+  });
+
+  it("does not report an older block for a round it committed in", () => {
+    const certificate = preparedBy([0, 1, 2], 0, x);
+    const before = new Probe(4, 3)
+      .hear(proposalOf(0, 0, x))
+      .check()
+      .signAll();
+    before.hear(voteOf("prepare", 0, at0), voteOf("prepare", 1, at0)).signAll();
+    before.timeout().signAll();
+    const roundChanges = [
+      roundChangeOf(0, 1, certificate),
+      roundChangeOf(1, 1),
+      roundChangeOf(2, 1),
+    ];
+    const { prepares } = certificate;
+    before
+      .hear(proposalOf(1, 1, x, { roundChanges, prepares }))
+      .check()
+      .signAll();
+    const at1 = { round: 1, block: x };
+    before.hear(voteOf("prepare", 0, at1), voteOf("prepare", 1, at1)).signAll();
+    expect(before.signed().slice(-3)).toEqual(["roundChange 1", "prepare 1", "commit 1"]);
+    expect(restarted(before, 3).signed()).toEqual(["prepare 1", "commit 1"]);
+  });
+});
+
+describe("with the ledger wiped and the record kept", () => {
+  const y = blockBy(1, "y");
+  const record: SigningRecord = {
+    height: 2,
+    round: 3,
+    claims: [{ kind: "prepare", height: 2, round: 3, blockHash: y.hash }],
+    proposal: undefined,
+    prepared: undefined,
+  };
+  const append = (height: number) => {
+    const tip = { height, hash: x.hash, proposer: keyOf(0) };
+    return { kind: "appended", tip, validators: keysOf(4) } as const;
+  };
+
+  it("signs nothing below the record, the same at it, and goes on above", () => {
+    const probe = new Probe(4, 1).feed({ kind: "restored", record });
+    probe
+      .hear(proposalOf(0, 0, x))
+      .check()
+      .feed(work);
+    expect(probe.signed()).toEqual([]);
+    expect(probe.of("startTimer")).toEqual([]);
+    probe.feed(append(1));
+    expect(probe.signed()).toEqual(["prepare 3"]);
+    expect(probe.state).toMatchObject({ height: 2, round: 3 });
+    probe.feed(append(2)).feed({ kind: "work", height: 3 }).timeout();
+    expect(probe.signed()).toEqual(["prepare 3", "roundChange 1"]);
+  });
+
+  it("skips the record when the blocks already lead beyond it", () => {
+    const probe = new Probe(4, 1).feed({ kind: "restored", record }).feed(append(5));
+    expect(probe.signed()).toEqual([]);
+    expect(probe.state.round).toBe(0);
+  });
+});
+
+describe("with the record lost", () => {
+  it("abstains through the given height, follows meanwhile, and votes above", () => {
+    const probe = new Probe(4, 1, { abstainThroughHeight: 1 });
+    probe
+      .feed(work)
+      .hear(proposalOf(0, 0, x))
+      .check();
+    probe.hear(...[0, 2, 3].map((validator) => voteOf("commit", validator, at0)));
+    expect(probe.signed()).toEqual([]);
+    expect(probe.of("startTimer")).toEqual([]);
+    expect(probe.of("decide")).toHaveLength(1);
+    const tip = { height: 1, hash: x.hash, proposer: keyOf(0) };
+    probe.feed({ kind: "appended", tip, validators: keysOf(4) });
+    probe.feed({ kind: "work", height: 2 });
+    expect(probe.of("buildBlock")).toHaveLength(1);
+  });
+});

@@ -1,0 +1,114 @@
+/**
+ * Claims about catching up: a lying peer costs time, never blocks; another one is asked
+ * (cometbft CVE-2025-24371 among them: a peer that lowers its height in the middle).
+ */
+import { describe, expect, it } from "vitest";
+import { blockOf, encodeBlock, type Header } from "../../../src/base/format/block.ts";
+import { type Certificate, encodeCertificate } from "../../../src/base/format/message.ts";
+import { zeroHash } from "../../../src/base/hash.ts";
+import { silentLog } from "../../../src/base/log.ts";
+import {
+  type BlockSource,
+  ChainFollower,
+  encodeDecided,
+} from "../../../src/node/chain-follower.ts";
+
+const header = (height: number): Header => ({
+  chainId: zeroHash,
+  height,
+  parentHash: zeroHash,
+  timestampMs: height,
+  proposer: zeroHash,
+  transactionsRoot: zeroHash,
+  receiptsRoot: zeroHash,
+  stateRoot: zeroHash,
+  validatorsHash: zeroHash,
+  nextValidatorsHash: zeroHash,
+  gasUsed: 0,
+});
+const decided = (height: number) => {
+  const block = blockOf(header(height), []);
+  const certificate: Certificate = { height, round: 0, blockHash: block.hash, signatures: [] };
+  return encodeDecided(encodeBlock(block), encodeCertificate(certificate));
+};
+
+type FakePeer = { height: number; blocks(from: number, countMax: number): Uint8Array[] };
+const honest = (height: number): FakePeer => ({
+  height,
+  blocks: (from, countMax) =>
+    Array.from({ length: Math.min(countMax, height - from + 1) }, (_, index) =>
+      decided(from + index),
+    ),
+});
+
+function follow(peers: Record<string, FakePeer>, tipHeight = 0) {
+  const appended: number[] = [];
+  const sink = {
+    tip: { height: tipHeight },
+    async append(block: { header: Header }) {
+      if (block.header.height !== sink.tip.height + 1) throw new Error("not the next height");
+      sink.tip = { height: block.header.height };
+      appended.push(block.header.height);
+    },
+  };
+  const asked: string[] = [];
+  const source: BlockSource = {
+    connectedPeers: () => Object.keys(peers),
+    requestStatus: async (peer) => ({ height: (peers[peer] as FakePeer).height }),
+    requestBlocks: async (peer, from, countMax) => {
+      asked.push(peer);
+      return (peers[peer] as FakePeer).blocks(from, countMax);
+    },
+  };
+  const clock = { nowMs: () => 0 };
+  const follower = new ChainFollower({ source, sink, clock, log: silentLog, onAppended() {} });
+  return { follower, sink, appended, asked };
+}
+
+async function untilHeight(sink: { tip: { height: number } }, height: number): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (sink.tip.height < height) {
+    if (Date.now() > deadline) throw new Error(`stuck at height ${sink.tip.height}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+describe("a node that is behind", () => {
+  it("fetches in ranges up to the height of its peers", async () => {
+    const { follower, sink, appended } = follow({ a: honest(150) });
+    follower.start();
+    await untilHeight(sink, 150);
+    await follower.stop();
+    expect(appended).toEqual(Array.from({ length: 150 }, (_, index) => index + 1));
+  });
+
+  it.each<[string, FakePeer]>([
+    ["claims blocks and sends none", { height: 900, blocks: () => [] }],
+    [
+      "sends a range with a hole",
+      { height: 900, blocks: (from) => [decided(from), decided(from + 2)] },
+    ],
+    ["sends bytes that are no block", { height: 900, blocks: () => [Uint8Array.of(1, 2, 3)] }],
+    [
+      "lowers its height in the middle",
+      { height: 900, blocks: (from) => (from > 5 ? [] : [decided(from)]) },
+    ],
+  ])("asks another peer when one %s", async (_, liar) => {
+    const { follower, sink, asked } = follow({ liar, honest: honest(20) });
+    follower.start();
+    await untilHeight(sink, 20);
+    await follower.stop();
+    expect(asked[0]).toBe("liar");
+    expect(sink.tip.height).toBe(20);
+  });
+
+  it("(1) appends one after the other when consensus and a peer bring the same block", async () => {
+    const { follower, sink, appended } = follow({});
+    const block = blockOf(header(1), []);
+    const certificate = { height: 1, round: 0, blockHash: block.hash, signatures: [] };
+    await Promise.all([follower.append(block, certificate), follower.append(block, certificate)]);
+    expect(appended).toEqual([1]);
+    expect(sink.tip.height).toBe(1);
+    await follower.stop();
+  });
+});
