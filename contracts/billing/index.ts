@@ -93,7 +93,7 @@ const billView = view({
 
 const billsView = view({
   args: object({ meter: meterId, fromMonth: optional(month) }),
-  run: ({ meter, fromMonth = "0000-01" }) =>
+  run: ({ meter, fromMonth = "1970-01" }) =>
     bills
       .range({ within: meter, fromInclusive: fromMonth, limit: billsMax })
       .map(({ value }) => value)

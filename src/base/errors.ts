@@ -414,7 +414,127 @@ const table = {
     next: "Choose a longer one: it is all that protects the key if the file is stolen.",
   },
   // --- api ---
+  API_HOST_REFUSED: {
+    httpStatus: 403,
+    facts: ["host", "expected"],
+    meaning: "The Host header does not name this node's own loopback address.",
+    next: "Call the node by the address it printed at start, such as http://127.0.0.1:PORT.",
+  },
+  API_ORIGIN_REFUSED: {
+    httpStatus: 403,
+    facts: ["origin"],
+    meaning: "A page of another site tried to use this node through a browser.",
+    next: "Use a program on this machine, or a page that this node serves itself.",
+  },
+  API_CONTENT_TYPE_INVALID: {
+    httpStatus: 415,
+    facts: ["contentType", "expected"],
+    meaning: "The body has a content type that this route does not take.",
+    next: "Send the signed bytes with the header `content-type: application/octet-stream`.",
+  },
+  API_INPUT_INVALID: {
+    httpStatus: 400,
+    facts: ["place", "reason"],
+    meaning: "A part of the request's address does not have the documented form.",
+    next: "Correct the part named by `place`; /openapi.json and docs/HTTP_API.md list all forms.",
+  },
+  API_REQUEST_INVALID: {
+    httpStatus: 400,
+    facts: ["reason"],
+    meaning: "The request is not well-formed HTTP, came too slowly, or broke off.",
+    next: "Send the request again; check proxies between client and node.",
+  },
+  API_HEADER_TOO_LARGE: {
+    httpStatus: 431,
+    facts: ["bytesMax"],
+    meaning: "Address and headers of the request are together longer than a node takes.",
+    next: "Shorten them; arguments of a view must fit in the address.",
+  },
+  API_ROUTE_UNKNOWN: {
+    httpStatus: 404,
+    facts: ["method", "path"],
+    meaning: "The API has no such route.",
+    next: "See /openapi.json for all methods and paths.",
+  },
+  API_BLOCK_UNKNOWN: {
+    httpStatus: 404,
+    facts: ["height", "heightMax"],
+    meaning: "This node has no such block: above its tip, or another hash at that height.",
+    next: "Ask for a height up to `heightMax`, or wait until the node has caught up.",
+  },
+  API_TRANSACTION_UNKNOWN: {
+    httpStatus: 404,
+    facts: ["id"],
+    meaning: "This node knows no such transaction, neither pending nor final.",
+    next: "Ask another node, or send the same signed bytes again: that is never done twice.",
+  },
+  API_VIEW_UNKNOWN: {
+    httpStatus: 404,
+    facts: ["contract", "view"],
+    meaning: "The ledger has no such contract, or the contract no such view.",
+    next: "See /v1/contracts for all contracts and their views.",
+  },
+  API_VIEW_REFUSED: {
+    httpStatus: 422,
+    facts: ["contract", "view", "outcome", "detail"],
+    meaning: "The contract refused to answer; `outcome` is its own code.",
+    next: "Correct the arguments; the contract's documentation explains `outcome`.",
+  },
+  API_BILL_UNKNOWN: {
+    httpStatus: 404,
+    facts: ["bill"],
+    meaning: "There is no such bill on this node.",
+    next: "Name it as METER/MONTH/N, such as m-1/2019-01/1; make it first if it does not exist.",
+  },
+  API_EVENT_CLIENTS_FULL: {
+    httpStatus: 503,
+    facts: ["clientsMax"],
+    meaning: "As many clients follow the events of this node as it serves at once.",
+    next: "Follow another node, or read /v1/events in pages.",
+  },
+  API_LISTEN_FAILED: {
+    httpStatus: 503,
+    facts: ["host", "port", "reason"],
+    meaning: "The node cannot listen for HTTP on the configured address.",
+    next: "Free the port or configure another one, then start again.",
+  },
+  API_INTERNAL: {
+    httpStatus: 500,
+    facts: ["request"],
+    meaning: "The node failed to answer for a reason that is its own.",
+    next: "Look for `request` in the node's log; ask another node meanwhile.",
+  },
   // --- client, gateway ---
+  CLIENT_UNREACHABLE: {
+    httpStatus: 503,
+    facts: ["nodes", "reason"],
+    meaning: "None of the configured nodes answered in time.",
+    next: "Check that a node runs and that its address is right, then try again.",
+  },
+  CLIENT_RESPONSE_INVALID: {
+    httpStatus: 502,
+    facts: ["url", "reason"],
+    meaning: "A node answered with something that this client does not understand.",
+    next: "Check that the address is a node's and that versions fit; ask another node.",
+  },
+  CLIENT_PROOF_INVALID: {
+    httpStatus: 502,
+    facts: ["subject", "reason"],
+    meaning: "What a node presented as final is not proven: the node errs or lies.",
+    next: "Do not trust the answer; ask another node, and keep the genesis file at hand.",
+  },
+  CLIENT_WAIT_TIMEOUT: {
+    httpStatus: 504,
+    facts: ["id", "timeoutMs"],
+    meaning: "The transaction did not become final in the time given; it still may.",
+    next: "Look it up later by `id`, or send the same signed bytes again.",
+  },
+  CLIENT_TRANSACTION_DROPPED: {
+    httpStatus: 409,
+    facts: ["id", "dropped"],
+    meaning: "The transaction left the memory of the node without becoming final.",
+    next: "`dropped` is the reason; sign again if that can be mended.",
+  },
   GATEWAY_DECIMAL_INVALID: {
     httpStatus: 400,
     facts: ["text", "reason"],
@@ -422,6 +542,66 @@ const table = {
     next: "Correct the source; a register looks like 5347.614, without exponent or separators.",
   },
   // --- cli ---
+  CLI_USAGE_INVALID: {
+    httpStatus: 400,
+    facts: ["option", "expected", "got"],
+    meaning: "An option or argument of a command has not its form.",
+    next: "Correct it; `--help` after the command shows what it takes.",
+  },
+  CLI_FILE_EXISTS: {
+    httpStatus: 409,
+    facts: ["file"],
+    meaning: "The file to be written exists already and may be precious.",
+    next: "Choose another name, or move the old file away.",
+  },
+  CLI_DEVNET_MISSING: {
+    httpStatus: 404,
+    facts: ["directory"],
+    meaning: "There is no devnet in the directory.",
+    next: "Make one with `loopledger devnet up`, or name its directory with `--dir`.",
+  },
+  CLI_DEVNET_DIFFERS: {
+    httpStatus: 409,
+    facts: ["directory", "option", "is", "asked"],
+    meaning: "The devnet in the directory was made with another setting.",
+    next: "Leave the option away, use another `--dir`, or run `loopledger devnet reset` first.",
+  },
+  CLI_DEVNET_DIRECTORY: {
+    httpStatus: 409,
+    facts: ["directory"],
+    meaning: "The directory for a new devnet is not empty.",
+    next: "Name an empty or new directory with `--dir`.",
+  },
+  CLI_NODE_UNKNOWN: {
+    httpStatus: 404,
+    facts: ["node", "known"],
+    meaning: "The devnet has no node of this name.",
+    next: "Use one of `known`.",
+  },
+  CLI_NODE_FAILED: {
+    httpStatus: 503,
+    facts: ["node", "reason", "log"],
+    meaning: "A node of the devnet ended or did not become ready in time.",
+    next: "Read the end of its log file.",
+  },
+  CLI_PORT_IN_USE: {
+    httpStatus: 409,
+    facts: ["port"],
+    meaning: "Another program listens on a port that a node of the devnet needs.",
+    next: "End that program, or choose other ports with `--base-port`.",
+  },
+  CLI_TRANSACTION_REFUSED: {
+    httpStatus: 409,
+    facts: ["id", "outcome", "height"],
+    meaning: "The transaction is final, but its call failed: nothing but the receipt was written.",
+    next: "Correct the arguments according to `outcome` and send a new transaction.",
+  },
+  CLI_DEMO_FAILED: {
+    httpStatus: 500,
+    facts: ["figure", "expected", "actual"],
+    meaning: "The demo did not come out as it must.",
+    next: "Run it again with `--keep` and look at the logs of the nodes in its directory.",
+  },
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code. */

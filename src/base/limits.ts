@@ -143,5 +143,24 @@ export const limits = {
   evidenceEntriesMax: 128,
   // --- api ---
   apiQueryRowsMax: 1_000,
+  /** Blocks of one page: each is read whole, though only its head is shown. */
+  apiBlockRowsMax: 100,
+  /** Address and headers of one request; the arguments of a view are in the address. */
+  apiHeaderBytesMax: 16 * kibibyte,
+  /** One request may be held this long until its transaction is final. */
+  apiWaitMsMax: 60_000,
+  apiWaitMsDefault: 10_000,
+  /** Time for the headers, and for the whole request, of one client. */
+  apiRequestMsMax: 15_000,
+  /** Connections at once, held requests and event clients included. */
+  apiConnectionsMax: 1_024,
   apiEventClientsMax: 256,
+  /** Bytes that wait for one event client; then the node waits for it, not longer than below. */
+  apiEventBufferBytesMax: 1 * mebibyte,
+  apiEventStallMsMax: 15_000,
+  apiEventPingMs: 15_000,
+  /** Events read at once for one client. */
+  apiEventRowsMax: 100,
+  /** Own submissions whose time to finality is measured at once. */
+  apiTimedTransactionsMax: 10_000,
 } as const;

@@ -35,7 +35,7 @@ export const layout = {
   stringLengthOffset: 12,
   /** Lowest address that the stack pointer may have where a function is entered. */
   stackFloor: 90_208 + 131_072,
-  /** The guest's own limit of its C stack, 4 MiB: it throws a RangeError-like error to the guest. */
+  /** The guest's own limit of its C stack, 4 MiB: beyond it the guest gets an exception. */
   guestStackBytes: 4_194_304,
   /** A leaf function may use this much of the stack below the lowest pointer noted. */
   leafFrameBytes: 16_384,

@@ -22,12 +22,12 @@ export const allowedGlobals: readonly string[] = [
   ...["escape", "unescape"],
 ];
 
-/** Source of the script. Arrays and views of floating point go: their NaN bits are the machine's. */
+/** Source of the script. Views of floating point go, as the bits of NaN are the machine's. */
 export const preludeSource = `"use strict";
 (() => {
   const { defineProperty, freeze, getPrototypeOf } = Object;
   const fixed = (target, name, value) =>
-    defineProperty(target, name, { value, writable: false, enumerable: false, configurable: false });
+    defineProperty(target, name, { value, writable: false, configurable: false });
   const refused = { Function() { throw new TypeError("code cannot be made from text"); } }.Function;
   for (const sample of [async function () {}, function* () {}, async function* () {}]) {
     fixed(getPrototypeOf(sample), "constructor", undefined);

@@ -5,11 +5,12 @@
  * Keys are text in the order of their UTF-8 bytes; values are bytes. LevelDB gives no integrity by
  * itself here: its block checksums are not verified on reads (D16), so records carry their own.
  */
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { Level } from "level";
 import { LedgerError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
+import { checkLevelFiles } from "./level-files.ts";
 
 /** One write of a batch. */
 export type Operation =
@@ -96,11 +97,20 @@ function codeOf(error: unknown): unknown {
 }
 
 /**
- * Lets LevelDB rebuild its own table of files from what it can still read. Records may be lost or
- * stale afterwards: the checks at open find that out.
+ * Makes a directory readable for LevelDB again: puts damaged tables aside, into `lost/`, and lets
+ * LevelDB make a new table of files from the rest. Records may be lost or stale afterwards: the
+ * checks at open find that out.
+ *
+ * @returns Names of the files put aside.
  */
-export async function salvageDatabase(directory: string): Promise<void> {
+export async function salvageDatabase(directory: string): Promise<string[]> {
+  const problems = await checkLevelFiles(directory);
+  const tables = problems.map(({ file }) => file).filter((file) => /\.(ldb|sst)$/.test(file));
+  await mkdir(join(directory, "lost"), { recursive: true });
+  for (const table of tables) await rename(join(directory, table), join(directory, "lost", table));
+  // LevelDB's own repair: the type of `level` hides it, as browsers have none.
   await (Level as unknown as { repair(location: string): Promise<void> }).repair(directory);
+  return tables;
 }
 
 /** Walks over all entries of a range. */

@@ -4,7 +4,7 @@
  *
  * | what open found | what is done |
  * |---|---|
- * | LevelDB cannot read its files | LevelDB's own salvage, once; then all checks as for any store |
+ * | LevelDB cannot read its files | damaged files are put aside; then all checks as for any store |
  * | LEDGER_HOLE, LEDGER_BLOCK_CORRUPT at a height | blocks from there on are dropped; peers have them |
  * | the same at height 0 | the genesis block is written again: it follows from the genesis file |
  * | LEDGER_STATE_CORRUPT | receipts, index, state and history are made anew from the blocks |
@@ -41,6 +41,7 @@ import {
   salvageDatabase,
   unreadable,
 } from "./database.ts";
+import { checkLevelFiles } from "./level-files.ts";
 import { derivedFamilies, familyRange, putRecord, recordKeys } from "./records.ts";
 import { StateStore } from "./state-store.ts";
 import { LedgerStore, type StoreOptions } from "./store.ts";
@@ -50,6 +51,12 @@ import type { Execute, Executed } from "./types.ts";
 export type RepairOptions = StoreOptions & {
   /** Executes blocks again; must give what the validators certified. */
   readonly execute: Execute;
+  /**
+   * Takes the store for damaged whatever `open` finds: checks the files byte by byte, puts damaged
+   * ones aside, and rebuilds from the blocks. For an operator whom `chain verify` told so: `open`
+   * does not read old receipts and history, and so does not see damage there.
+   */
+  readonly isThorough?: boolean | undefined;
 };
 
 /** More rounds than this make no progress: a rebuild meets each damaged block only once. */
@@ -64,6 +71,7 @@ const repairsMax = 16;
  */
 export async function openRepaired(options: RepairOptions): Promise<LedgerStore> {
   let damage: LedgerError | undefined;
+  if (options.isThorough === true) await expectDamage(options);
   for (let repairs = 0; repairs < repairsMax; repairs += 1) {
     try {
       if (damage !== undefined) await repair(options, damage);
@@ -134,6 +142,17 @@ export async function rebuildState(
   await database.batch([{ type: "del", key: recordKeys.rebuilding }], { sync: true });
 }
 
+async function expectDamage(options: RepairOptions): Promise<void> {
+  const { directory, log } = options;
+  const problems = directory === undefined ? [] : await checkLevelFiles(directory);
+  for (const { file, offset, reason } of problems)
+    log.error({ file, offset, reason }, "a ledger file is damaged");
+  if (problems.length > 0) await salvageDatabase(directory as string);
+  const database = options.database ?? (await openDatabase(directory as string));
+  await database.batch([rebuildingMark()], { sync: true });
+  if (options.database === undefined) await database.close();
+}
+
 function isMendable(error: LedgerError, options: RepairOptions, last?: LedgerError): boolean {
   switch (error.code) {
     case "LEDGER_HOLE":
@@ -154,8 +173,9 @@ function isMendable(error: LedgerError, options: RepairOptions, last?: LedgerErr
 async function repair(options: RepairOptions, damage: LedgerError): Promise<void> {
   const { directory, genesis, execute, log } = options;
   if (damage.code === "LEDGER_STORE_UNREADABLE") {
-    log.warn({ directory }, "salvaging the files of LevelDB");
-    return salvageDatabase(directory as string);
+    const lost = await salvageDatabase(directory as string);
+    log.warn({ directory, lost: lost.join(" ") }, "salvaged what is whole of the ledger files");
+    return;
   }
   const database = options.database ?? (await openDatabase(directory as string));
   try {

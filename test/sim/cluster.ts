@@ -242,9 +242,9 @@ export class Cluster {
       case "decide":
         this.#later(node, 2, () => {
           node.ledger.append(effect);
-          return;
           this.#appended(node);
         });
+        return;
       case "catchUp":
         this.#later(node, 20, () => this.#sync(node));
         return;
@@ -360,7 +360,7 @@ export class Cluster {
   #forward(node: SimNode, validator: PublicKey): void {
     for (const to of this.nodes)
       if (to.key === validator && to.up && this.groups[to.index] === this.groups[node.index])
-        this.submit([...node.ledger.pending][0] ?? "none", [to.index]);
+        for (const text of node.ledger.pending) if (isAdmitted(text)) this.submit(text, [to.index]);
   }
 
   #assist(node: SimNode, validator: PublicKey): void {
@@ -405,6 +405,11 @@ export class Cluster {
     while (place > 0 && (this.#queue[place - 1] as Scheduled).atMs > atMs) place -= 1;
     this.#queue.splice(place, 0, scheduled);
   }
+}
+
+/** Admission refuses what no honest node may hold or include. */
+function isAdmitted(text: string): boolean {
+  return !text.startsWith("bad");
 }
 
 function compare(left: readonly number[], right: readonly number[]): number {

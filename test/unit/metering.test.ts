@@ -298,12 +298,12 @@ describe.each([
   });
 });
 
-it("costs at most 170,000 gas a reading in a batch of 100", async () => {
+it("costs at most 190,000 gas a reading in a batch of 100, most of it for the written key", async () => {
   const bench = await SandboxBench.open(options);
   const args = { meter, kind: "heat", gateway: gateway.sender };
   await bench.call("metering.registerMeter", args, operator);
   const readings = Array.from({ length: 100 }, (_, index) => row(index, 1_000_000 + index));
   const outcome = await bench.call("metering.report", { readings }, gateway);
   expect(outcome).toEqual({ ok: { accepted: 100, known: 0 } });
-  expect(bench.gasUsed / 100).toBeLessThan(170_000);
+  expect(bench.gasUsed / 100).toBeLessThan(190_000);
 });

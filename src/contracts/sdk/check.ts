@@ -123,8 +123,8 @@ export const did: Check<string> = text(
   /^did:key:z6Mk[123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz]{44}$/,
 );
 
-/** A calendar month such as `2019-01`. */
-export const month: Check<string> = text(7, /^[0-9]{4}-(0[1-9]|1[0-2])$/);
+/** A calendar month such as `2019-01`, in the years 1970 to 9999. */
+export const month: Check<string> = text(7, /^(19[7-9]|[2-9][0-9]{2})[0-9]-(0[1-9]|1[0-2])$/);
 
 /** A UTC instant: whole milliseconds since 1970, up to the end of the year 9999. */
 export const instant: Check<number> = integer(0, 253_402_300_799_999);

@@ -18,7 +18,7 @@ const source = bundle("bomb", {
   ...Object.fromEntries(names.map((name) => [methodOf(name), bombs[name] as string])),
   honest: "host.set('bomb/a/b', '1'); return [input.height, Date.now()];",
 });
-const gasLimit = 100_000_000;
+const gasLimit = 40_000_000;
 /** What a bomb may end in besides out of gas: the language's own bounds. */
 const mayThrow = ["string doubling", "regular expression nesting", "large integer power"];
 

@@ -4,7 +4,7 @@ import { compareUtf8 } from "../../../src/base/bytes.ts";
 import { limits } from "../../../src/base/limits.ts";
 import type { CallRequest, RuntimeOptions, StateReader } from "../../../src/contracts/types.ts";
 
-/** Returns a bundle whose methods and views have the given bodies; `args` is what they are given. */
+/** Returns a bundle whose methods and views have the given bodies with `args` in scope. */
 export function bundle(
   name: string,
   methods: Readonly<Record<string, string>>,

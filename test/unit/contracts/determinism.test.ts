@@ -20,8 +20,11 @@ const script = `
 import { ContractRuntime } from "./src/contracts/runtime.ts";
 import { bundle, options, request, stateOf } from "./test/unit/contracts/bundle.ts";
 const source = bundle("same", {
-  dates: "return [new Date().toString(), new Date(2020, 6, 1).toISOString(), Date.parse('2020-07-01T00:00'), new Date(NaN).getTimezoneOffset() === 0]",
-  mixed: "const m = new Map(); for (let i = 0; i < 500; i++) m.set('k' + i * 7 % 97, i / 3); return JSON.stringify([...m].map(([k, v]) => k + v.toFixed(3)).sort()).length + [3, 1, 2].sort().join().length + 'ä'.localeCompare('z') + (123456.789).toLocaleString().length",
+  dates: "return [new Date().toString(), new Date(2020, 6, 1).toISOString(), " +
+    "Date.parse('2020-07-01T00:00'), new Date(NaN).getTimezoneOffset() === 0]",
+  mixed: "const m = new Map(); for (let i = 0; i < 500; i++) m.set('k' + i * 7 % 97, i / 3);" +
+    "return [...m].map(([k, v]) => k + v.toFixed(3)).sort().join().length + " +
+    "'ä'.localeCompare('z') + (123456.789).toLocaleString().length",
   errors: "try { null.x } catch (e) { return e.stack }",
   recursion: "(function f() { [1].map(f) })()",
   state: "host.set('same/a/b', '1'); host.emit('e', '2'); return host.get('same/a/b')",

@@ -54,8 +54,8 @@ const corpus: Readonly<Record<string, readonly [expression: string, value: unkno
   ],
   "engine's module objects": ["typeof std + typeof os + typeof bjson", "undefined".repeat(3)],
   "Error.prepareStackTrace": [
-    `(() => { let seen = 0; Error.prepareStackTrace = (e, frames) => { seen = frames; return frames; };
-      try { null.x } catch (e) { const s = e.stack; return typeof s === "string" || seen === 0; } })()`,
+    `(() => { let seen = 0; Error.prepareStackTrace = (e, frames) => { seen = frames; };
+      try { null.x } catch (e) { return typeof e.stack === "string" && seen === 0; } })()`,
     true,
   ],
   "stack names no host file": [
@@ -67,7 +67,8 @@ const corpus: Readonly<Record<string, readonly [expression: string, value: unkno
     "fails CONTRACT_STATE_KEY_INVALID",
   ],
   "Promise species": [
-    `(() => { class P extends Promise { static get [Symbol.species]() { return host.get.constructor; } }
+    `(() => { class P extends Promise {
+        static get [Symbol.species]() { return host.get.constructor; } }
       P.resolve(1).then(() => {}); return 1; })()`,
     "throws",
   ],

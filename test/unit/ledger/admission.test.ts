@@ -1,8 +1,10 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { blockOf } from "../../../src/base/format/block.ts";
 import { encode } from "../../../src/base/format/codec.ts";
 import { decodeTransaction, type Transaction } from "../../../src/base/format/transaction.ts";
 import type { Signer } from "../../../src/base/keys.ts";
 import { limits } from "../../../src/base/limits.ts";
+import { merkleRoot } from "../../../src/base/proof/merkle.ts";
 import { admissionClass } from "../../../src/ledger/admission.ts";
 import {
   build,
@@ -10,12 +12,14 @@ import {
   codeOf,
   decide,
   genesisMs,
+  invalidReason,
   openNode,
   senders,
   signing,
   type TestNode,
   testGenesis,
   type Wish,
+  withHeader,
 } from "./execution-fixture.ts";
 
 const genesis = testGenesis({ callGasMax: 5_000, blockGasMax: 20_000 });
@@ -59,10 +63,6 @@ describe("stateless admission", () => {
   });
 
   it("takes the largest transaction and refuses one byte more", async () => {
-    const largest = await openNode();
-    const bytes = signing(largest.genesis)(ada, { args: { key: "k", value: "x" } }).bytes;
-    expect(bytes.length).toBeLessThan(limits.transactionBytesMax);
-    // Size is looked at before all else, so the chain does not matter here.
     const exact = ofBytes(limits.transactionBytesMax);
     expect(exact.length).toBe(limits.transactionBytesMax);
     expect(await codeOf(node.ledger.submit(exact))).toBe("none");
@@ -182,12 +182,17 @@ describe("a block of another node", () => {
     const maker = await openNode(genesis);
     await maker.ledger.submit(sign(ada, { nonce: 1, expiresAtMs: nowMs + 10 }).bytes);
     const block = await build(maker);
-    const late = { ...block.header, timestampMs: nowMs + 10 };
-    const { blockOf } = await import("../../../src/base/format/block.ts");
     const options = { fresh: false, nowMs };
-    await expect(
-      node.ledger.checkBlock(blockOf(late, block.transactions), options),
-    ).rejects.toMatchObject({ facts: { reason: "transaction 0: TRANSACTION_EXPIRED" } });
+    const late = withHeader(block, { timestampMs: nowMs + 10 });
+    expect(await invalidReason(node.ledger.checkBlock(late, options))).toBe(
+      "transaction 0: TRANSACTION_EXPIRED",
+    );
+    const forged = (block.transactions[0] as Uint8Array).slice();
+    forged[forged.length - 1] = (forged.at(-1) as number) ^ 1;
+    const header = { ...block.header, transactionsRoot: merkleRoot([forged]) };
+    expect(await invalidReason(node.ledger.checkBlock(blockOf(header, [forged]), options))).toBe(
+      "transaction 0: TRANSACTION_SIGNATURE_INVALID",
+    );
     await node.ledger.checkBlock(block, options);
     await node.ledger.append(block, certify(block));
   });

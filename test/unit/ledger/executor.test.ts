@@ -3,10 +3,14 @@ import { decodeReceipt } from "../../../src/base/format/receipt.ts";
 import type { Transaction } from "../../../src/base/format/transaction.ts";
 import { valueHashOf } from "../../../src/base/hash.ts";
 import { type ExecutionContext, executeBlock } from "../../../src/ledger/executor.ts";
-import { decodeWindow, windowKey } from "../../../src/ledger/replay-window.ts";
 import { createExecute } from "../../../src/ledger/replay.ts";
+import { decodeWindow, windowKey } from "../../../src/ledger/replay-window.ts";
 import { StateOverlay } from "../../../src/ledger/state-overlay.ts";
-import { readParameters, readValidators, SystemEntries } from "../../../src/ledger/system-entries.ts";
+import {
+  readParameters,
+  readValidators,
+  SystemEntries,
+} from "../../../src/ledger/system-entries.ts";
 import type { KeyRange, StateReader } from "../../../src/ledger/types.ts";
 import { nativeVerifier } from "../../../src/node/native-crypto.ts";
 import {
@@ -197,7 +201,12 @@ describe("state overlay", () => {
     const compare = () => {
       for (const reverse of [false, true])
         for (const limit of [1, 2, 3, 100])
-          for (const [from, to] of [["a", "z"], ["b", "h"], ["c", "d"], ["h", "b"]] as const) {
+          for (const [from, to] of [
+            ["a", "z"],
+            ["b", "h"],
+            ["c", "d"],
+            ["h", "b"],
+          ] as const) {
             const range = { from, to, reverse, limit };
             expect(overlay.range(range)).toEqual(applied.range(range));
           }

@@ -9,7 +9,7 @@ import {
 } from "../../../src/ledger/replay-window.ts";
 
 const fresh = decodeWindow(undefined);
-const after = (...nonces: number[]): ReplayWindow => nonces.reduce(useNonce, fresh);
+const windowAfter = (...nonces: number[]): ReplayWindow => nonces.reduce(useNonce, fresh);
 
 describe("replay window", () => {
   it("accepts nonces 1 to 1024 of a new sender and no further one", () => {
@@ -19,17 +19,24 @@ describe("replay window", () => {
   });
 
   it("accepts a nonce once, whatever order they come in", () => {
-    const window = after(3, 1, 2, 7);
-    expect([1, 2, 3, 4, 5, 6, 7, 8].map((nonce) => checkNonce(window, nonce))).toEqual(
-      ["used", "used", "used", "fresh", "fresh", "fresh", "used", "fresh"],
-    );
+    const window = windowAfter(3, 1, 2, 7);
+    expect([1, 2, 3, 4, 5, 6, 7, 8].map((nonce) => checkNonce(window, nonce))).toEqual([
+      "used",
+      "used",
+      "used",
+      "fresh",
+      "fresh",
+      "fresh",
+      "used",
+      "fresh",
+    ]);
   });
 
   it("knows the last 1024 nonces and refuses older ones, used or not", () => {
-    const window = after(1, 1_025);
+    const window = windowAfter(1, 1_025);
     expect(checkNonce(window, 1)).toBe("tooOld");
     expect(checkNonce(window, 2)).toBe("fresh");
-    const later = after(1, 1_025, 2_000);
+    const later = windowAfter(1, 1_025, 2_000);
     expect(checkNonce(later, 976)).toBe("tooOld");
     expect(checkNonce(later, 977)).toBe("fresh");
     expect(checkNonce(later, 1_025)).toBe("used");
@@ -47,19 +54,19 @@ describe("replay window", () => {
   });
 
   it("has one value for one set of nonces, and reads back what it wrote", () => {
-    expect(encodeWindow(after(5, 2, 9))).toBe(encodeWindow(after(2, 9, 5)));
-    expect(decodeWindow(encodeWindow(after(5, 2, 9)))).toEqual(after(5, 2, 9));
-    expect(encodeWindow(after(1))).toBe(`{"bits":"02${"00".repeat(127)}","highest":1}`);
+    expect(encodeWindow(windowAfter(5, 2, 9))).toBe(encodeWindow(windowAfter(2, 9, 5)));
+    expect(decodeWindow(encodeWindow(windowAfter(5, 2, 9)))).toEqual(windowAfter(5, 2, 9));
+    expect(encodeWindow(windowAfter(1))).toBe(`{"bits":"02${"00".repeat(127)}","highest":1}`);
   });
 
   it("does not change the window it was made from", () => {
-    const window = after(4);
+    const window = windowAfter(4);
     useNonce(window, 5);
     expect(checkNonce(window, 5)).toBe("fresh");
   });
 
   it("refuses to use a nonce twice, which would be a bug of the caller", () => {
-    expect(() => useNonce(after(4), 4)).toThrow("only a fresh nonce is used");
+    expect(() => useNonce(windowAfter(4), 4)).toThrow("only a fresh nonce is used");
   });
 
   it("lives under the key that the genesis format documents", () => {

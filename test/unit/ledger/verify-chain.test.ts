@@ -241,6 +241,14 @@ describe("verifyChain on the files of LevelDB", () => {
   });
   afterAll(() => rm(parent, { recursive: true }));
 
+  /** Starts as a node does: repairs, and fetches the blocks that went from others. */
+  const mend = async (directory: string, isThorough: boolean) => {
+    const options = { directory, genesis, execute: executeToys, log: process.env.DEBUGLOG ? ({debug(){},info(){},warn:console.log,error:console.log} as never) : silentLog };
+    const store = await openRepaired({ ...options, isThorough });
+    for (const input of inputs.slice(store.tip.height)) await store.append(input);
+    await store.close();
+  };
+
   const dataFiles = async (directory: string) => {
     const files = await readdir(directory);
     return files.filter((file) => !/^(LOCK|LOG|LOG\.old)$/.test(file));
@@ -273,6 +281,7 @@ describe("verifyChain on the files of LevelDB", () => {
     for (const source of [logDirectory, tableDirectory])
       for (const file of await dataFiles(source)) {
         const { length } = await readFile(join(source, file));
+        if (length === 0) continue;
         const places = new Set([0, length - 1]);
         // A prime step visits other places in every file; DEEP tries many more.
         const count = process.env.DEEP === undefined ? 3 : 200;
@@ -285,14 +294,9 @@ describe("verifyChain on the files of LevelDB", () => {
           await writeFile(join(directory, file), bytes);
           const verdict = await verify({ directory });
           expect(verdict.isValid, `${source} ${file} ${place}`).toBe(false);
-          const store = await openRepaired({
-            directory,
-            genesis,
-            execute: executeToys,
-            log: silentLog,
-          });
-          for (const input of inputs.slice(store.tip.height)) await store.append(input);
-          await store.close();
+          // What open cannot see (old receipts, history) takes the thorough repair.
+          await mend(directory, false);
+          if (!(await verify({ directory }, 8)).isValid) await mend(directory, true);
           expect(await verify({ directory }, 8), `${file} ${place}`).toMatchObject({
             isValid: true,
             validHeight: 8,

@@ -1,0 +1,106 @@
+/** Shows the running node to the HTTP API, in the shape that `api/api-node.ts` asks for. */
+import { readFileSync } from "node:fs";
+import type { ApiNode, NodeStatus } from "../api/api-node.ts";
+import { didOf } from "../base/format/did.ts";
+import type { Clock } from "../base/log.ts";
+import { quorumSize } from "../base/proof/certificate.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { LedgerStore } from "../ledger/store.ts";
+import type { Network } from "../p2p/network.ts";
+import type { ChainFollower } from "./chain-follower.ts";
+import type { NodeConfig } from "./config.ts";
+import type { ConsensusDriver } from "./consensus-driver.ts";
+import { exportBillEvidence } from "./export-evidence.ts";
+import type { NodeKeys } from "./open-keys.ts";
+import type { TransactionIntake } from "./transaction-intake.ts";
+
+/** The parts of a running node that the API shows. */
+export type ShownParts = {
+  readonly config: NodeConfig;
+  readonly genesisText: string;
+  readonly keys: NodeKeys;
+  readonly ledger: Ledger;
+  readonly store: LedgerStore;
+  readonly network: Network;
+  readonly driver: ConsensusDriver;
+  readonly follower: ChainFollower;
+  readonly intake: TransactionIntake;
+  readonly clock: Clock;
+};
+
+const packageFile = new URL("../../package.json", import.meta.url);
+const { version } = JSON.parse(readFileSync(packageFile, "utf8")) as { readonly version: string };
+
+/** Fits the parts to the API's interface. */
+export function apiNodeOf(parts: ShownParts): ApiNode {
+  const { config, keys, ledger, store, genesisText } = parts;
+  const { validator, peerKey } = keys;
+  return {
+    identity: {
+      name: config.name,
+      version,
+      validator: validator && didOf(validator.publicKey),
+      peer: didOf(peerKey),
+    },
+    genesisText,
+    ledger: submitting(parts),
+    status: () => statusOf(parts),
+    readValueAt: (key, height) => store.readValueAt(key, height),
+    exportEvidence: (billKey) => exportBillEvidence(ledger, billKey),
+  };
+}
+
+/** The ledger, but what is admitted over HTTP goes to the peers and wakes consensus. */
+function submitting({ ledger, network, driver }: ShownParts): Ledger {
+  const submit: Ledger["submit"] = async (bytes) => {
+    const submission = await ledger.submit(bytes);
+    if (submission.status === "pending") {
+      network.publishTransactions([bytes]);
+      driver.noteWork();
+    }
+    return submission;
+  };
+  return new Proxy(ledger, {
+    get(target, name) {
+      if (name === "submit") return submit;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+function statusOf(parts: ShownParts): NodeStatus {
+  const { keys, driver, follower, network, intake, store } = parts;
+  const consensus = driver.status;
+  const nameOf = new Map(keys.members.map(({ validator, name }) => [validator, name]));
+  return {
+    height: consensus.height,
+    round: consensus.round,
+    phase: consensus.phase,
+    catchingUp: follower.status.catchingUp,
+    peers: network.connectedPeers().map(didOf),
+    validators: consensus.validators.map(({ validator, ...seen }) => ({
+      ...seen,
+      validator: didOf(validator),
+      name: nameOf.get(validator) ?? "",
+    })),
+    notReady: notReadyReasons(parts),
+    stateRoot: store.tip.header.stateRoot,
+    refused: Object.fromEntries(intake.refused),
+  };
+}
+
+function notReadyReasons({ keys, driver, follower, network }: ShownParts): string[] {
+  const reasons: string[] = [];
+  const { halted, validators } = driver.status;
+  if (halted !== undefined) reasons.push(`this node votes no more: ${halted}`);
+  const { catchingUp, claimedHeight } = follower.status;
+  if (catchingUp) reasons.push(`catching up with height ${claimedHeight}`);
+  const others = validators.length - (keys.validator === undefined ? 0 : 1);
+  // Without a quorum connected nothing can become final, whatever is submitted here.
+  const needed = quorumSize(validators.length) - (keys.validator === undefined ? 0 : 1);
+  const connected = network.connectedPeers().length;
+  if (connected < Math.min(needed, others))
+    reasons.push(`${connected} peers connected, ${needed} needed for a quorum`);
+  return reasons;
+}

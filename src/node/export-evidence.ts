@@ -1,0 +1,151 @@
+/**
+ * Makes the evidence bundle of a bill from the ledger: the bill, all that it names, and for each
+ * of these values the final transaction that wrote it. It proves nothing itself: whoever gets the
+ * bundle verifies it (base/proof/evidence.ts).
+ */
+import { bytesToHex, hexToBytes } from "../base/bytes.ts";
+import { decodeHeader, encodeHeader } from "../base/format/block.ts";
+import {
+  type EvidenceBundle,
+  type EvidenceTransaction,
+  encodeEvidence,
+  evidenceTransactionOf,
+} from "../base/format/evidence.ts";
+import { decodeReceipt } from "../base/format/receipt.ts";
+import type { Hash } from "../base/hash.ts";
+import { valueHashOf } from "../base/hash.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+
+/** Headers up to the tip go along when they are no more than this: about 5 MB as text. */
+const headersMax = 10_000;
+
+type Wanted = { readonly role: string; readonly key: string; readonly first?: true };
+type Found = { readonly height: number; readonly value: string };
+
+/** The state keys that a bill names, as contracts/billing/bill.ts lays them out. */
+type BillKeys = {
+  readonly meter: string;
+  readonly corrects: string | null;
+  readonly tariff: { readonly key: string };
+  readonly readings: { readonly start: { key: string }; readonly end: { key: string } };
+  readonly breaks: readonly string[];
+};
+
+/**
+ * Returns the bundle's text; `undefined` when there is no bill at the key.
+ *
+ * @param billKey - State key `billing/bill/<meter>/<month>/<n>`.
+ */
+export async function exportBillEvidence(
+  ledger: Ledger,
+  billKey: string,
+): Promise<string | undefined> {
+  if (!billKey.startsWith("billing/bill/")) return undefined;
+  const value = ledger.state.get(billKey);
+  if (value === undefined) return undefined;
+  const collector = new Collector(ledger);
+  for (const wanted of wantedOf(billKey, JSON.parse(value) as BillKeys))
+    await collector.add(wanted);
+  return encodeEvidence(await collector.bundle(billKey));
+}
+
+function wantedOf(billKey: string, bill: BillKeys): Wanted[] {
+  return [
+    { role: "bill", key: billKey },
+    ...(bill.corrects === null ? [] : [{ role: "correctedBill", key: bill.corrects }]),
+    { role: "startReading", key: bill.readings.start.key },
+    { role: "endReading", key: bill.readings.end.key },
+    ...bill.breaks.map((key) => ({ role: "break", key })),
+    { role: "tariff", key: bill.tariff.key },
+    // The meter's record changes with every batch; its registration is what a bill rests on.
+    { role: "meter", key: `metering/meter/${bill.meter}`, first: true },
+  ];
+}
+
+class Collector {
+  readonly #ledger: Ledger;
+  readonly #entries: EvidenceBundle["entries"] = [];
+  readonly #transactions: EvidenceTransaction[] = [];
+  readonly #indexes = new Map<Hash, number>();
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  async add({ role, key, first }: Wanted): Promise<void> {
+    const found = first ? await this.#firstValue(key) : await this.#lastValue(key);
+    if (found === undefined) return;
+    const transaction = await this.#writer(key, found);
+    if (transaction !== undefined)
+      this.#entries.push({ role, key, value: found.value, transaction });
+  }
+
+  async bundle(billKey: string): Promise<EvidenceBundle> {
+    const contracts = Object.fromEntries(
+      ["billing", "metering"].map((name) => {
+        const entry = this.#ledger.state.get(`system/contract/${name}`) ?? "{}";
+        return [name, (JSON.parse(entry) as { bundleHash: Hash }).bundleHash];
+      }),
+    );
+    const bundle: EvidenceBundle = {
+      format: "loopledger-evidence-v0",
+      chainId: this.#ledger.chainId,
+      subject: { kind: "bill", key: billKey },
+      contracts,
+      entries: this.#entries,
+      transactions: this.#transactions,
+    };
+    const headers = await this.#headersToTip();
+    return headers === undefined ? bundle : { ...bundle, headers };
+  }
+
+  async #firstValue(key: string): Promise<Found | undefined> {
+    const [entry] = await this.#ledger.history(key, { limit: 1 });
+    return entry?.value === undefined ? undefined : { height: entry.height, value: entry.value };
+  }
+
+  async #lastValue(key: string): Promise<Found | undefined> {
+    let found: Found | undefined;
+    for (let from = 0; ; from = (found?.height ?? from) + 1) {
+      const page = await this.#ledger.history(key, { from, limit: 100 });
+      const last = page.at(-1);
+      if (last === undefined) return found;
+      found = last.value === undefined ? undefined : { height: last.height, value: last.value };
+      if (page.length < 100) return found;
+    }
+  }
+
+  /** Finds the transaction of a block whose receipt shows the value, the last one that does. */
+  async #writer(key: string, { height, value }: Found): Promise<number | undefined> {
+    const valueHash = valueHashOf(value);
+    const receipts = (await this.#ledger.readReceipts(height)).map(decodeReceipt);
+    const receipt = receipts.findLast(({ changes }) =>
+      changes.some((change) => change.key === key && change.valueHash === valueHash),
+    );
+    if (receipt === undefined) return undefined;
+    return this.#indexOf(receipt.transactionId);
+  }
+
+  async #indexOf(id: Hash): Promise<number | undefined> {
+    const known = this.#indexes.get(id);
+    if (known !== undefined) return known;
+    const proof = await this.#ledger.proveTransaction(id);
+    if (proof === undefined) return undefined;
+    this.#indexes.set(id, this.#transactions.length);
+    return this.#transactions.push(evidenceTransactionOf(proof)) - 1;
+  }
+
+  async #headersToTip(): Promise<string[] | undefined> {
+    const heights = this.#transactions.map(({ header }) => decodeHeader(hexToBytes(header)).height);
+    const from = Math.min(...heights);
+    const { height: tip } = this.#ledger.tip;
+    if (tip - from >= headersMax) return undefined;
+    const headers: string[] = [];
+    for (let height = from; height <= tip; height += 1) {
+      const stored = await this.#ledger.readBlock(height);
+      if (stored === undefined) return undefined;
+      headers.push(bytesToHex(encodeHeader(stored.block.header)));
+    }
+    return headers;
+  }
+}

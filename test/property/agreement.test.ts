@@ -1,0 +1,122 @@
+/**
+ * Properties: no two nodes decide different blocks at one height, no validator signs two things in
+ * one slot (both checked inside the simulator, which throws), and once faults end every node that
+ * runs decides again and includes what was submitted.
+ *
+ * Method: the real core under a seeded network. Each run draws its own rates of loss, duplicates,
+ * delay, partitions and crashes; then everything heals. A run is fixed by its seed, printed in the
+ * name of the failing expectation; `SEED=n` runs that one alone.
+ *
+ * These tests can fail: mutations and what they catch are listed in test/mutations.md.
+ */
+import { describe, expect, it } from "vitest";
+import { Cluster } from "../sim/cluster.ts";
+import { keyOf } from "../sim/fake-keys.ts";
+import { Random } from "../sim/random.ts";
+
+const seedOf = (index: number) => Number(process.env["SEED"] ?? index);
+const runs = process.env["SEED"] === undefined ? 120 : 1;
+
+/** One fault or its end, at a random moment. */
+function disturb(cluster: Cluster, random: Random): void {
+  const index = random.below(cluster.nodes.length);
+  const { up } = cluster.node(index);
+  switch (random.below(6)) {
+    case 0:
+      cluster.groups = cluster.nodes.map(() => random.below(2));
+      return;
+    case 1:
+      cluster.groups = cluster.nodes.map(() => 0);
+      return;
+    case 2:
+    case 3:
+      if (up) cluster.crash(index);
+      else cluster.restart(index);
+      return;
+    case 4:
+      if (!up) cluster.restart(index, { wipedLedger: random.chance(0.3) });
+      return;
+    default:
+      cluster.lossRate = random.chance(0.5) ? 0 : random.next() * 0.4;
+  }
+}
+
+function heal(cluster: Cluster): void {
+  cluster.lossRate = 0;
+  cluster.groups = cluster.nodes.map(() => 0);
+  for (const { index, up } of cluster.nodes) if (!up) cluster.restart(index);
+}
+
+it("agreement and liveness hold under loss, duplicates, delay, partitions and crashes", () => {
+  let laterRounds = 0;
+  for (let run = 0; run < runs; run += 1) {
+    const seed = seedOf(run);
+    const random = new Random(seed);
+    const count = [3, 4, 4, 5, 7][random.below(5)] as number;
+    const cluster = new Cluster({ count, seed });
+    cluster.duplicateRate = random.next() * 0.2;
+    cluster.delayMsMax = 10 + random.below(400);
+    for (let turn = 0; turn < 12; turn += 1) {
+      cluster.submit(`${turn}`);
+      cluster.run(100 + random.below(1_500));
+      disturb(cluster, random);
+    }
+    heal(cluster);
+    cluster.submit("last");
+    const height = Math.max(...cluster.heights());
+    const isDone = () => cluster.nodes.every(({ ledger }) => ledger.transactions.includes("last"));
+    expect(cluster.runUntil(isDone, 30_000), `seed ${seed} is live`).toBe(true);
+    expect(Math.max(...cluster.heights()), `seed ${seed} decides`).toBeGreaterThanOrEqual(height);
+    const decided = cluster.node(0).ledger.decided;
+    laterRounds += decided.filter(({ certificate }) => certificate.round > 0).length;
+  }
+  // Faults that never force a round change would prove little.
+  if (runs > 1) expect(laterRounds).toBeGreaterThan(runs / 4);
+});
+
+/**
+ * Twins: a liar modelled as a second unmodified node with the same key, its own transactions and
+ * its own clock. In each round a partition of all instances is drawn; messages pass only within
+ * the set of the sender's round.
+ */
+function runTwins(seed: number, twins: readonly number[]): { decided: number; forked: boolean } {
+  const random = new Random(seed);
+  const keys = [0, 1, 2, 3, ...twins].map(keyOf);
+  const clockOffsetsMs = keys.map((_, index) => (index < 4 ? 0 : 7));
+  const cluster = new Cluster({ count: 4, keys, seed, clockOffsetsMs, statusPolls: false });
+  const sets = Array.from({ length: 5 }, () => keys.map(() => random.below(2)));
+  cluster.passes = (message, from, to) => {
+    const set = sets[message.round];
+    return set === undefined || set[from] === set[to];
+  };
+  for (const { index } of cluster.nodes) cluster.submit(`of ${index}`, [index]);
+  const honest = cluster.nodes.filter(({ key }) => keys.indexOf(key) === keys.lastIndexOf(key));
+  try {
+    cluster.run(20_000);
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("fork"))
+      return { decided: 1, forked: true };
+    throw error;
+  }
+  const decided = honest.filter(({ ledger }) => ledger.tip.height > 0).length;
+  return { decided, forked: false };
+}
+
+describe("twins", () => {
+  it("one liar of four forks nobody, and honest nodes do decide", () => {
+    let decided = 0;
+    for (let run = 0; run < 300; run += 1) {
+      const outcome = runTwins(seedOf(run), [0]);
+      expect(outcome.forked, `seed ${seedOf(run)} agrees`).toBe(false);
+      decided += outcome.decided > 0 ? 1 : 0;
+    }
+    expect(decided).toBeGreaterThan(150);
+  });
+
+  it("two liars of four do fork, or this method would find nothing", () => {
+    let forks = 0;
+    for (let run = 0; run < 200 && forks === 0; run += 1)
+      forks += runTwins(seedOf(run), [0, 1]).forked ? 1 : 0;
+    expect(forks).toBeGreaterThan(0);
+  });
+});
