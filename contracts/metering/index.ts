@@ -52,8 +52,8 @@ const metersPerEventMax = 250;
 
 const register = integer(0, registerMax);
 /** The meter is checked by its look-up: a registered id has the right form. */
-const id = text(64);
-const rowForm = tuple(id, instant, register, register, register, register);
+const meterText = text(64);
+const rowForm = tuple(meterText, instant, register, register, register, register);
 /** Passes a good row in a third of the gas; `rowForm` has the last word and names the problem. */
 const row: typeof rowForm = (value) => (isPlainRow(value) ? undefined : rowForm(value));
 
@@ -195,7 +195,7 @@ export const definition = contract({
 function isPlainRow(value: unknown): boolean {
   if (!Array.isArray(value) || value.length !== 6) return false;
   return (
-    id(value[0]) === undefined &&
+    meterText(value[0]) === undefined &&
     instant(value[1]) === undefined &&
     isShort(value[2]) &&
     isShort(value[3]) &&

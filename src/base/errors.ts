@@ -505,6 +505,24 @@ const table = {
     next: "Look for `request` in the node's log; ask another node meanwhile.",
   },
   // --- client, gateway ---
+  GATEWAY_CSV_INVALID: {
+    httpStatus: 400,
+    facts: ["file", "line", "column", "expected", "got"],
+    meaning: "A line of the CSV source cannot be read as a reading.",
+    next: "Correct the line; the readings before it are on the ledger, start again to go on.",
+  },
+  GATEWAY_OUTBOX_UNREADABLE: {
+    httpStatus: 500,
+    facts: ["directory", "reason"],
+    meaning: "The gateway's outbox cannot be opened.",
+    next: "Stop the other gateway with this directory, or restore the directory; do not delete it.",
+  },
+  GATEWAY_SENDER_REFUSED: {
+    httpStatus: 403,
+    facts: ["gateway", "refusal"],
+    meaning: "The ledger refuses this gateway as such; no reading was lost.",
+    next: "Have an operator enrol the gateway, or use the key and genesis that belong together.",
+  },
   CLIENT_UNREACHABLE: {
     httpStatus: 503,
     facts: ["nodes", "reason"],

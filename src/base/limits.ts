@@ -75,8 +75,8 @@ export const limits = {
   systemEntriesMax: 20_000,
   /** Executed blocks that may still be decided: one a round that offered another block. */
   executedBlocksMax: 6,
-  /** A proposer stops filling its block after this long, well within the shortest round. */
-  blockBuildMsMax: 250,
+  /** A proposer fills its block no longer: all others take as long, within the shortest round. */
+  blockBuildMsMax: 150,
   /** Recent blocks whose events are kept decoded for those who follow the tip. */
   recentEventBlocksMax: 64,
   /** Receipts of those blocks together. */

@@ -170,13 +170,17 @@ export class LedgerClient {
   }
 
   /**
-   * Fetches the proof of a final transaction and verifies it.
+   * Fetches the proof of a final transaction and verifies it; a node that presents a proof that
+   * does not hold is passed over.
    *
    * @param expected - Id or, better, the exact signed bytes with it.
-   * @throws {LedgerError} CLIENT_PROOF_INVALID when what the node presents proves nothing.
+   * @throws {LedgerError} CLIENT_PROOF_INVALID when no node presents one that holds.
    */
-  async final(id: Hash, trust: Trust, expected: Hash | Uint8Array = id): Promise<FinalTransaction> {
-    return verifyFinal(await this.proof(id), trust, expected);
+  final(id: Hash, trust: Trust, expected: Hash | Uint8Array = id): Promise<FinalTransaction> {
+    const request = { path: `/v1/transactions/${id}/proof` };
+    return this.#transport.verified(FinalityProof, request, (proof) =>
+      verifyFinal(proof, trust, expected),
+    );
   }
 
   /**
@@ -207,9 +211,8 @@ export class LedgerClient {
    * @throws {LedgerError} The code of admission, or what `waitFinal` throws.
    */
   async submitAndWait(call: CallInput, options: SubmitOptions): Promise<FinalTransaction> {
-    const transaction = await this.submitCall(call, options);
-    const final = await this.waitFinal(transaction.id, options.trust, options);
-    return final;
+    const { id } = await this.submitCall(call, options);
+    return this.waitFinal(id, options.trust, options);
   }
 
   /** Signs a call with the next nonce and sends it. @returns The admitted transaction. */
@@ -250,13 +253,15 @@ export class LedgerClient {
   }
 
   /** Reads a state value of a recent height with its proof, and verifies it. */
-  async provenState(
+  provenState(
     key: string,
     trust: Trust,
     options: { readonly height?: number } = {},
   ): Promise<ProvenState> {
-    const path = statePath(key, options.height, true);
-    return verifyState(await this.#transport.json(StateValue, { path }), trust, key);
+    const request = { path: statePath(key, options.height, true) };
+    return this.#transport.verified(StateValue, request, (answer) =>
+      verifyState(answer, trust, key),
+    );
   }
 
   /** Lists what a state key was given, from a height on. */

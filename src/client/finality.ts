@@ -125,8 +125,8 @@ function checkHeader(
     if (headerHash(header) !== trust.chainId) fail("the genesis is of another chain");
     return;
   }
-  if (certificate === null) return fail("the header has no certificate");
-  verifyCertificate(decodeCertificate(hexToBytes(certificate)), header, trust);
+  const bytes = certificate ?? fail("the header has no certificate");
+  verifyCertificate(decodeCertificate(hexToBytes(bytes)), header, trust);
 }
 
 /** Runs checks on untrusted bytes; whatever they throw becomes one code. */

@@ -77,10 +77,24 @@ export class Transport {
   }
 
   /** Asks for JSON of a form. @throws {LedgerError} The node's, or one of CLIENT_*. */
-  async json<T extends z.ZodType>(schema: T, request: ClientRequest): Promise<z.infer<T>> {
+  json<T extends z.ZodType>(schema: T, request: ClientRequest): Promise<z.infer<T>> {
+    return this.verified(schema, request, (answer) => answer);
+  }
+
+  /**
+   * Asks for JSON that is checked before it counts as an answer: when `check` throws
+   * CLIENT_PROOF_INVALID, the next node is asked.
+   *
+   * @throws {LedgerError} The node's, or one of CLIENT_*.
+   */
+  verified<T extends z.ZodType, R>(
+    schema: T,
+    request: ClientRequest,
+    check: (answer: z.infer<T>) => R,
+  ): Promise<R> {
     return this.#any(request, async (response, url) => {
       const parsed = schema.safeParse(parsedJson(await readText(response), url));
-      if (parsed.success) return parsed.data;
+      if (parsed.success) return check(parsed.data);
       const issue = parsed.error.issues[0];
       throw invalid(url, `${issue?.path.join(".")}: ${issue?.message}`);
     });
@@ -154,7 +168,10 @@ export class Transport {
     rest.signal?.addEventListener("abort", abort, { once: true });
     try {
       const headers = { "content-type": "application/octet-stream" };
-      const post = body === undefined ? {} : { method: "POST", body: body as BodyInit, headers };
+      const post =
+        body === undefined
+          ? {}
+          : { method: "POST", body: body as Uint8Array<ArrayBuffer>, headers };
       const init = { ...post, signal: stop.signal, redirect: "error" } as const;
       const response = await this.#fetch(url + path, init);
       if (!response.ok) throw problemOf(await readText(response), response.status, url);

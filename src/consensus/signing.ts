@@ -9,8 +9,8 @@
  * (3) Nothing is signed at a height that is abstained from, or below the record's height.
  */
 import { assert } from "../base/assert.ts";
-import type { Claim, ConsensusMessage } from "../base/format/message.ts";
-import { claimOrder, type SigningRecord } from "../base/format/signing-record.ts";
+import type { Claim, ConsensusMessage, Signed } from "../base/format/message.ts";
+import { claimOrder, type SigningRecord, sameClaim } from "../base/format/signing-record.ts";
 import type { PublicKey } from "../base/keys.ts";
 import type { Attachments, Effect, Step } from "./event.ts";
 import { type ConsensusState, withEffect } from "./state.ts";
@@ -40,6 +40,19 @@ export function boundHash(state: ConsensusState): string | undefined {
   const claims = isOfRound(state.record, state) ? state.record.claims : [];
   for (const claim of claims) if (claim.kind !== "roundChange") return claim.blockHash;
   return undefined;
+}
+
+/**
+ * Tells whether a message of the own key was not signed by this node, as far as its record shows:
+ * another process uses the key. The shell then stops the node. A message below the record's round
+ * cannot be told and is let pass; right after start, wait for the record to be restored.
+ */
+export function isForeignUseOfKey(state: ConsensusState, message: Signed<Claim>): boolean {
+  const { self, record } = state;
+  if (message.validator !== self) return false;
+  if (record === undefined || message.height > record.height) return true;
+  if (message.height < record.height || message.round < record.round) return false;
+  return !record.claims.some((claim) => claim.kind === message.kind && sameClaim(claim, message));
 }
 
 /** Hands a claim of the current round to the shell for signing, with its record. */

@@ -37,8 +37,8 @@ export const layout = {
   stackFloor: 90_208 + 131_072,
   /** The guest's own limit of its C stack, 4 MiB: beyond it the guest gets an exception. */
   guestStackBytes: 4_194_304,
-  /** A leaf function may use this much of the stack below the lowest pointer noted. */
-  leafFrameBytes: 16_384,
+  /** Stack of a leaf function below the lowest pointer noted; the largest frame has 1,072 bytes. */
+  leafFrameBytes: 8_192,
   /**
    * Host stack that nested calls may use, in bytes by the meter's estimate. Measured over all
    * recursion of test/unit/contracts/bombs.ts, baseline and optimised code: 600,000 by estimate
@@ -92,7 +92,12 @@ export type Engine = {
   readonly hash: Hash;
 };
 
-/** Returns the bytes of the metered engine, made from the installed package. */
+/**
+ * Returns the bytes of the metered engine, made from the installed package. The build calls it
+ * from `dist`.
+ *
+ * @public
+ */
 export function buildMeteredEngine(): Uint8Array {
   const require = createRequire(import.meta.url);
   const library = createRequire(require.resolve("quickjs-emscripten"));

@@ -14,7 +14,7 @@ import { canonicalJson } from "../base/format/json.ts";
 import { hash32Pattern, sha256 } from "../base/hash.ts";
 import { signatureBytes, type Verifier } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
-import type { Guest } from "./sandbox.ts";
+import type { Guest } from "./instance.ts";
 import { type CallCode, type ContractEvent, callCodes, type StateReader } from "./types.ts";
 
 /** Names of the host functions; the index is the id that the engine calls back with. */
@@ -34,7 +34,7 @@ export const hostFunctionNames = [
  * about a nanosecond; the bases are the measured cost of the work a node does for it, later work
  * included (a written key costs a place in the state tree and in the store).
  */
-export const hostGas = {
+const hostGas = {
   get: { base: 20_000, byte: 10 },
   set: { base: 100_000, byte: 50 },
   range: { base: 20_000, byte: 10, entry: 5_000 },

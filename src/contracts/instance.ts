@@ -168,6 +168,9 @@ export class Instance {
   }
 }
 
+/** An instance and the context that lives in it. */
+export type Guest = { readonly instance: Instance; readonly context: number };
+
 type Import = (...values: never[]) => unknown;
 
 /** Fills every import: the allowed ones do their work, the others stop the engine. */

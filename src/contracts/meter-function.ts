@@ -6,10 +6,8 @@
  * passes `leave`: a branch to the outermost label now ends the added block, whose label has the
  * same index, and `return` becomes such a branch.
  */
-import type { MeterPlan } from "./meter-wasm.ts";
+import type { FunctionType, MeterPlan } from "./meter-plan.ts";
 import { invalidWasm, skipImmediates, WasmReader, WasmWriter } from "./wasm-binary.ts";
-
-type FunctionType = { readonly params: number; readonly results: readonly number[] };
 
 /** A run of instructions with one entry; `isLoop` marks the head of a loop. */
 type Segment = { readonly start: number; end: number; cost: number; readonly isLoop: boolean };

@@ -22,19 +22,8 @@
  */
 import { utf8 } from "../base/bytes.ts";
 import { meterFunction } from "./meter-function.ts";
+import type { FunctionType, MeterOptions, MeterPlan } from "./meter-plan.ts";
 import { invalidWasm, readSections, WasmReader, WasmWriter, writeSections } from "./wasm-binary.ts";
-
-/** What the rewriter must know of the module and of the limits. All of it is part of the engine. */
-export type MeterOptions = {
-  /** Fixed size of the memory, in pages of 64 KiB. */
-  readonly memoryPages: number;
-  /** Bytes of host stack by estimate that nested calls may use. */
-  readonly depthBytesMax: number;
-  /** Index of the mutable global that is the C stack pointer, if there is one. */
-  readonly stackPointerGlobal?: number;
-  /** Lowest address that the C stack may reach. */
-  readonly stackFloor?: number;
-};
 
 /** Names of what the rewriter exports besides the module's own exports. */
 export const meterExports = {
@@ -49,20 +38,6 @@ export const meterExports = {
 /** Gas before anybody sets it: enough to start the module, far from overflow. */
 const startGas = 2 ** 52;
 
-/** Where the added globals and functions are, and the limits baked into the code. */
-export type MeterPlan = {
-  readonly options: MeterOptions;
-  readonly gasGlobal: number;
-  readonly depthGlobal: number;
-  readonly stackLowGlobal: number;
-  readonly chargeFunction: number;
-  readonly slowPathFunction: number;
-  readonly growFunction: number;
-  readonly copyFunction: number;
-  readonly fillFunction: number;
-};
-
-type FunctionType = { readonly params: number; readonly results: readonly number[] };
 type Imports = { readonly functions: number; readonly globals: number };
 
 /**

@@ -15,14 +15,11 @@ import { limits } from "../base/limits.ts";
 import { type Engine, layout } from "./engine.ts";
 import { hostFunctionNames } from "./host.ts";
 import { type Image, restoreImage, takeImage } from "./image.ts";
-import { EngineStop, Instance } from "./instance.ts";
+import { EngineStop, type Guest, Instance } from "./instance.ts";
 import { preludeSource } from "./prelude.ts";
 
 /** Runs one host function for the guest; see `Callbacks`. */
-export type HostCall = (guest: Guest, argc: number, argv: number, id: number) => number;
-
-/** An instance and the context that lives in it. */
-export type Guest = { readonly instance: Instance; readonly context: number };
+type HostCall = (guest: Guest, argc: number, argv: number, id: number) => number;
 
 /** What a run is given. */
 export type Run = {

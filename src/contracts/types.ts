@@ -23,7 +23,7 @@ export type CallRequest = {
 };
 
 /** A half-open range of keys in UTF-8 byte order. */
-export type StateRange = {
+type StateRange = {
   /** First key, included. */
   readonly from: string;
   /** End, excluded. */

@@ -12,13 +12,13 @@
 import type { ErrorCode } from "../base/errors.ts";
 import { LedgerError } from "../base/errors.ts";
 import type { LedgerParameters } from "../base/format/genesis.ts";
+import { checkNonce, type ReplayWindow } from "../base/format/replay-window.ts";
 import type { Transaction } from "../base/format/transaction.ts";
 import { limits } from "../base/limits.ts";
-import { checkNonce, type ReplayWindow } from "./replay-window.ts";
 import { type ContractEntry, rolesOfMethod, type SenderEntry } from "./system-entries.ts";
 
 /** `stateless`: gossip rejects and blames the peer. `stateful`: gossip ignores. */
-export type AdmissionClass = "stateless" | "stateful";
+type AdmissionClass = "stateless" | "stateful";
 
 const statelessCodes: ReadonlySet<string> = new Set<ErrorCode>([
   "TRANSACTION_TOO_LARGE",
@@ -44,7 +44,7 @@ export const passingRefusals: ReadonlySet<string> = new Set<ErrorCode>([
 ]);
 
 /** What the state says about one transaction. */
-export type AdmissionFacts = {
+type AdmissionFacts = {
   readonly parameters: LedgerParameters;
   /** Time of the block that would hold it, UTC milliseconds. */
   readonly timeMs: number;
@@ -68,7 +68,7 @@ export function stateRefusal(
 }
 
 /** Returns the highest gas limit a transaction may have: it must also fit an empty block. */
-export function gasLimitMax(parameters: LedgerParameters): number {
+function gasLimitMax(parameters: LedgerParameters): number {
   return Math.min(parameters.callGasMax, parameters.blockGasMax);
 }
 

@@ -9,10 +9,11 @@
  */
 import { isLedgerError, LedgerError } from "../base/errors.ts";
 import { type Block, blockOf, type Header, validatorsHash } from "../base/format/block.ts";
+import type { Transaction } from "../base/format/transaction.ts";
 import type { Hash } from "../base/hash.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
-import type { Clock } from "../base/log.ts";
+import type { Clock, Log } from "../base/log.ts";
 import { merkleRoot } from "../base/proof/merkle.ts";
 import {
   binBytes,
@@ -53,7 +54,11 @@ type Parts = {
   readonly entries: SystemEntries;
   readonly verified: VerifiedTransactions;
   readonly clock: Clock;
+  readonly log: Log;
 };
+
+/** Calls that may fail on this node while it builds for one height. */
+const buildFaultsMax = 3;
 
 /** Makes and judges candidates for the next block. */
 export class BlockMaker {
@@ -61,6 +66,8 @@ export class BlockMaker {
   readonly #outcomes = new Map<Hash, Outcome>();
   /** Blocks whose transactions were compared with their header. */
   readonly #contentChecked = new WeakSet<Block>();
+  /** Node faults while building, since the last block was decided. */
+  #faults = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -182,6 +189,7 @@ export class BlockMaker {
   /** Forgets all candidates, once a height is decided. */
   clear(): void {
     this.#outcomes.clear();
+    this.#faults = 0;
   }
 
   async #fill(execution: BlockExecution, mempool: Mempool): Promise<void> {
@@ -198,8 +206,31 @@ export class BlockMaker {
         selection.leaveSender();
         continue;
       }
+      if (await this.#executed(execution, mempool, transaction)) bytesLeft -= bytes;
+    }
+  }
+
+  /**
+   * Executes a transaction unless this node cannot: that leaves it out, or one transaction that no
+   * sandbox survives would keep every proposer from ever making a block.
+   *
+   * @throws {LedgerError} CONTRACT_NODE_FAULT when it is not the first: then the node is at fault.
+   */
+  async #executed(
+    execution: BlockExecution,
+    mempool: Mempool,
+    transaction: Transaction,
+  ): Promise<boolean> {
+    try {
       await execution.execute(transaction);
-      bytesLeft -= bytes;
+      return true;
+    } catch (error) {
+      if (!isLedgerError(error, "CONTRACT_NODE_FAULT")) throw error;
+      mempool.drop(transaction.id, error.code);
+      this.#faults += 1;
+      if (this.#faults > buildFaultsMax) throw error;
+      this.#parts.log.error({ ...error.facts, id: transaction.id }, "left out: the call failed");
+      return false;
     }
   }
 

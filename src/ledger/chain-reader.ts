@@ -4,6 +4,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
+import type { Header } from "../base/format/block.ts";
 import { decodeReceipt, type Receipt } from "../base/format/receipt.ts";
 import { decodeTransaction } from "../base/format/transaction.ts";
 import type { Hash } from "../base/hash.ts";
@@ -19,8 +20,11 @@ import type {
 } from "./ledger-types.ts";
 import type { LedgerStore } from "./store.ts";
 
-/** A block's receipts, as long as it is recent. */
-type RecentBlock = { readonly receipts: readonly Receipt[]; readonly timeMs: number };
+/** What is kept of a block as long as it is recent. */
+type RecentBlock = {
+  readonly receipts: readonly Receipt[];
+  readonly events: readonly LedgerEvent[];
+};
 
 /** Reads the final part of one chain. */
 export class ChainReader {
@@ -28,6 +32,8 @@ export class ChainReader {
   /** The latest heights, ascending: those who follow the tip need no disk. */
   readonly #recent = new Map<number, RecentBlock>();
   #recentReceipts = 0;
+  /** The last older block whose events were read: pages of one block come in a row. */
+  #lastRead: { readonly height: number; readonly events: readonly LedgerEvent[] } | undefined;
 
   constructor(store: LedgerStore) {
     this.#store = store;
@@ -136,20 +142,23 @@ export class ChainReader {
     return { events, next };
   }
 
-  async #eventsOf(height: number): Promise<LedgerEvent[]> {
+  async #eventsOf(height: number): Promise<readonly LedgerEvent[]> {
     const recent = this.#recent.get(height);
-    if (recent !== undefined) return eventsOf(height, recent);
+    if (recent !== undefined) return recent.events;
+    if (this.#lastRead?.height === height) return this.#lastRead.events;
     const receipts = (await this.#store.readReceipts(height)).map(decodeReceipt);
     if (receipts.every(({ events }) => events.length === 0)) return [];
     const stored = await this.#store.readBlock(height);
     assert(stored !== undefined, "a height with receipts has a block");
-    return eventsOf(height, { receipts, timeMs: stored.block.header.timestampMs });
+    const events = eventsOf(stored.block.header, receipts);
+    this.#lastRead = { height, events };
+    return events;
   }
 }
 
 /** Returns the events of a block with their cursors. */
-export function eventsOf(height: number, block: RecentBlock): LedgerEvent[] {
-  const { receipts, timeMs } = block;
+export function eventsOf(header: Header, receipts: readonly Receipt[]): LedgerEvent[] {
+  const { height, timestampMs: timeMs } = header;
   const events = receipts.flatMap(({ transactionId, events }) =>
     events.map((event) => ({ transactionId, ...event })),
   );

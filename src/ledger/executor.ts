@@ -19,18 +19,18 @@ import { assert } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import type { LedgerParameters } from "../base/format/genesis.ts";
 import { encodeReceipt, type Receipt } from "../base/format/receipt.ts";
-import type { Transaction } from "../base/format/transaction.ts";
-import type { Hash } from "../base/hash.ts";
-import type { PublicKey } from "../base/keys.ts";
-import { merkleRoot } from "../base/proof/merkle.ts";
-import { stateRefusal } from "./admission.ts";
 import {
   decodeWindow,
   encodeWindow,
   type ReplayWindow,
   useNonce,
   windowKey,
-} from "./replay-window.ts";
+} from "../base/format/replay-window.ts";
+import type { Transaction } from "../base/format/transaction.ts";
+import type { Hash } from "../base/hash.ts";
+import type { PublicKey } from "../base/keys.ts";
+import { merkleRoot } from "../base/proof/merkle.ts";
+import { stateRefusal } from "./admission.ts";
 import { StateOverlay } from "./state-overlay.ts";
 import {
   readParameters,

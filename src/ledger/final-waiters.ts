@@ -17,8 +17,18 @@ export class FinalWaiters {
   readonly #waiting = new Map<Hash, Set<Resolve>>();
   #count = 0;
 
-  /** Waits. @returns `undefined` when time is up, or too many wait already. */
-  async wait(id: Hash, options: WaitOptions): Promise<TransactionStatus | undefined> {
+  /**
+   * Waits until a transaction is final or dropped.
+   *
+   * @param look - Finds the present status. It is called once the wait has begun, so that nothing
+   *   happens unseen between looking and waiting.
+   * @returns `undefined` when time is up, or too many wait already.
+   */
+  async wait(
+    id: Hash,
+    options: WaitOptions,
+    look: () => Promise<TransactionStatus>,
+  ): Promise<TransactionStatus | undefined> {
     const { timeoutMs, signal } = options;
     if (this.#count >= limits.finalWaitersMax || signal?.aborted) return undefined;
     const { promise, resolve } = deferred();
@@ -27,6 +37,8 @@ export class FinalWaiters {
     signal?.addEventListener("abort", giveUp, { once: true });
     this.#add(id, resolve);
     try {
+      const present = await look();
+      if (present.status === "final" || present.status === "dropped") return present;
       return await promise;
     } finally {
       clearTimeout(timer);

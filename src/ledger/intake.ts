@@ -7,6 +7,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { isLedgerError, type LedgerError } from "../base/errors.ts";
+import { decodeWindow, windowKey } from "../base/format/replay-window.ts";
 import type { Transaction } from "../base/format/transaction.ts";
 import type { Hash } from "../base/hash.ts";
 import type { PublicKey } from "../base/keys.ts";
@@ -15,7 +16,6 @@ import { passingRefusals, stateRefusal } from "./admission.ts";
 import type { Head } from "./head.ts";
 import type { FinalStatus, SenderInfo, Submission } from "./ledger-types.ts";
 import type { Mempool } from "./mempool.ts";
-import { decodeWindow, windowKey } from "./replay-window.ts";
 import type { SystemEntries } from "./system-entries.ts";
 import type { VerifiedTransactions } from "./verified-transactions.ts";
 

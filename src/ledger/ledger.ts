@@ -16,6 +16,7 @@ import type { GenesisBlock, LedgerParameters } from "../base/format/genesis.ts";
 import { canonicalJson } from "../base/format/json.ts";
 import type { Certificate } from "../base/format/message.ts";
 import type { Receipt } from "../base/format/receipt.ts";
+import { windowPrefix } from "../base/format/replay-window.ts";
 import type { Hash } from "../base/hash.ts";
 import type { PublicKey, Verifier } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
@@ -42,7 +43,6 @@ import type {
 } from "./ledger-types.ts";
 import { Lock } from "./lock.ts";
 import { Mempool } from "./mempool.ts";
-import { windowPrefix } from "./replay-window.ts";
 import type { StateView } from "./state-store.ts";
 import type { LedgerStore } from "./store.ts";
 import { SystemEntries } from "./system-entries.ts";
@@ -92,7 +92,7 @@ export class Ledger {
     this.#head = readHead(store);
     this.#reader = new ChainReader(store);
     const verified = new VerifiedTransactions({ chainId: genesis.chainId, verifier });
-    const parts = { caller, clock, entries: this.#entries, verified };
+    const parts = { caller, clock, log, entries: this.#entries, verified };
     this.#maker = new BlockMaker(parts);
     this.#intake = new Intake({
       ...parts,
@@ -251,19 +251,8 @@ export class Ledger {
 
   /** Waits until a transaction is final or dropped. @returns Its status when time is up, too. */
   async waitFinal(id: Hash, options: WaitOptions): Promise<TransactionStatus> {
-    // Waiting begins before the look, so that nothing falls between them.
-    const stop = new AbortController();
-    const { signal } = options;
-    const signals = signal === undefined ? [stop.signal] : [stop.signal, signal];
-    const { timeoutMs } = options;
-    const waiting = this.#waiters.wait(id, { timeoutMs, signal: AbortSignal.any(signals) });
-    try {
-      const now = await this.status(id);
-      if (now.status === "final" || now.status === "dropped") return now;
-      return (await waiting) ?? (await this.status(id));
-    } finally {
-      stop.abort();
-    }
+    const settled = await this.#waiters.wait(id, options, () => this.status(id));
+    return settled ?? this.status(id);
   }
 
   /** Returns what a sender needs to know before it signs. */
@@ -362,17 +351,17 @@ export class Ledger {
 
   #onAppended(block: Block, certificate: Certificate, { executed }: Outcome): void {
     const { transactions, receipts, changes } = executed;
-    const { height, timestampMs: timeMs } = block.header;
+    const { height } = block.header;
+    const events = eventsOf(block.header, receipts);
     this.#head = readHead(this.#store);
     this.#maker.clear();
-    this.#reader.remember(height, { receipts, timeMs });
+    this.#reader.remember(height, { receipts, events });
     this.#intake.onAppended(transactions, changes.some(isSystemChange));
     for (const [index, { id }] of transactions.entries()) {
       if (!this.#waiters.has(id)) continue;
       const receipt = receipts[index] as Receipt;
       this.#waiters.resolve(id, { status: "final", height, index, receipt });
     }
-    const events = eventsOf(height, { receipts, timeMs });
     for (const listener of this.#listeners)
       this.#notify(listener, { block, certificate, receipts, events });
   }

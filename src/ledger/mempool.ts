@@ -26,7 +26,7 @@ type SenderQueue = {
 };
 
 /** Bounds, by default those of limits.ts, and who hears of what is dropped. */
-export type MempoolOptions = {
+type MempoolOptions = {
   readonly bytesMax?: number;
   /** A sender may fill one part in so many. */
   readonly senderShare?: number;
@@ -181,7 +181,7 @@ export class Mempool {
 type Head = { readonly sender: PublicKey; readonly rest: Iterator<Entry> };
 
 /** Pending transactions, one a sender in turn. */
-export class FairSelection {
+class FairSelection {
   #turn: Head[];
   #nextTurn: Head[] = [];
   #current: Head | undefined;

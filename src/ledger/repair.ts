@@ -77,22 +77,34 @@ export async function openRepaired(options: RepairOptions): Promise<LedgerStore>
       if (damage !== undefined) await repair(options, damage);
       return await LedgerStore.open(options);
     } catch (error) {
-      if (!(error instanceof LedgerError) || !isMendable(error, options, damage)) throw error;
-      damage = error;
+      if (!(error instanceof LedgerError) || !isMendable(error, options)) throw error;
       options.log.error({ code: error.code, ...error.facts }, "ledger store needs repair");
+      // A record under a garbled key can be neither read nor deleted: then the file has to go.
+      if (error.message === damage?.message) await salvage(options, error);
+      damage = error;
     }
   }
   throw damage as LedgerError;
 }
 
-/** Drops the blocks from a height on and makes the one below it the tip. */
+/**
+ * Drops the blocks from a height on, and those right below that are damaged as well; the last whole
+ * one becomes the tip.
+ */
 export async function truncateFrom(
   database: Database,
   genesis: GenesisBlock,
-  height: number,
+  damagedHeight: number,
 ): Promise<void> {
-  const kept = (await new BlockStore(database).read(height - 1))?.block;
-  if (kept === undefined) throw new LedgerError("LEDGER_HOLE", { height: height - 1 });
+  const blocks = new BlockStore(database);
+  const readWhole = async (height: number) =>
+    (await blocks.read(height).catch(() => undefined))?.block;
+  let height = damagedHeight;
+  let kept = await readWhole(height - 1);
+  while (kept === undefined && height > 1) {
+    height -= 1;
+    kept = await readWhole(height - 1);
+  }
   const isFrom = (family: "b" | "c") => ({
     ...familyRange(family),
     gte: family === "b" ? recordKeys.block(height) : recordKeys.certificate(height),
@@ -101,7 +113,8 @@ export async function truncateFrom(
   await database.batch([rebuildingMark()], { sync: true });
   // From the top down, so that a kill leaves no hole that was not there.
   for (const range of [isFrom("b"), isFrom("c")]) await deleteRange(database, range);
-  const tip = { chainId: genesis.chainId, height: height - 1, hash: kept.hash };
+  const { chainId } = genesis;
+  const tip = { chainId, height: height - 1, hash: kept?.hash ?? chainId };
   await database.batch([tipOperation(tip)], { sync: true });
 }
 
@@ -119,6 +132,7 @@ export async function rebuildState(
   await database.batch([rebuildingMark()], { sync: true });
   for (const family of derivedFamilies) await deleteRange(database, familyRange(family));
   const blocks = new BlockStore(database);
+  if ((await blocks.read(0)) === undefined) throw new LedgerError("LEDGER_HOLE", { height: 0 });
   const { greatest } = await blocks.scanHeights();
   const states = StateStore.empty(database);
   const founding = states.stage({ height: 0, changes: genesis.state });
@@ -153,18 +167,14 @@ async function expectDamage(options: RepairOptions): Promise<void> {
   if (options.database === undefined) await database.close();
 }
 
-function isMendable(error: LedgerError, options: RepairOptions, last?: LedgerError): boolean {
+function isMendable(error: LedgerError, options: RepairOptions): boolean {
   switch (error.code) {
     case "LEDGER_HOLE":
     case "LEDGER_BLOCK_CORRUPT":
     case "LEDGER_STATE_CORRUPT":
       return true;
     case "LEDGER_STORE_UNREADABLE":
-      return (
-        error.facts.salvageable === true &&
-        options.directory !== undefined &&
-        last?.code !== "LEDGER_STORE_UNREADABLE"
-      );
+      return error.facts.salvageable === true && options.directory !== undefined;
     default:
       return false;
   }
@@ -172,11 +182,7 @@ function isMendable(error: LedgerError, options: RepairOptions, last?: LedgerErr
 
 async function repair(options: RepairOptions, damage: LedgerError): Promise<void> {
   const { directory, genesis, execute, log } = options;
-  if (damage.code === "LEDGER_STORE_UNREADABLE") {
-    const lost = await salvageDatabase(directory as string);
-    log.warn({ directory, lost: lost.join(" ") }, "salvaged what is whole of the ledger files");
-    return;
-  }
+  if (damage.code === "LEDGER_STORE_UNREADABLE") return salvage(options, damage);
   const database = options.database ?? (await openDatabase(directory as string));
   try {
     const height = Number(damage.facts.height);
@@ -195,6 +201,13 @@ async function repair(options: RepairOptions, damage: LedgerError): Promise<void
   } finally {
     if (options.database === undefined) await database.close();
   }
+}
+
+/** Puts damaged files aside. @throws {LedgerError} `damage` for a database without files. */
+async function salvage({ directory, log }: RepairOptions, damage: LedgerError): Promise<void> {
+  if (directory === undefined) throw damage;
+  const lost = await salvageDatabase(directory);
+  log.warn({ directory, lost: lost.join(" ") }, "salvaged what is whole of the ledger files");
 }
 
 async function restoreGenesis(database: Database, genesis: GenesisBlock): Promise<void> {

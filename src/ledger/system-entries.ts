@@ -90,8 +90,8 @@ export function readParameters(state: StateReader): LedgerParameters {
   return Object.fromEntries(entries) as LedgerParameters;
 }
 
-/** Key range of the members, whose keys are the validators. */
-export const memberPrefix = "system/member/";
+/** Members, whose keys are the validators. */
+const memberPrefix = "system/member/";
 
 /** Reads the validators of the height after this state, sorted ascending. */
 export function readValidators(state: StateReader): readonly PublicKey[] {

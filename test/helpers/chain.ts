@@ -15,11 +15,13 @@ import { type Certificate, claimMessage } from "../../src/base/format/message.ts
 import { encodeReceipt } from "../../src/base/format/receipt.ts";
 import { decodeTransaction, signTransaction } from "../../src/base/format/transaction.ts";
 import { valueHashOf, zeroHash } from "../../src/base/hash.ts";
-import type { Signer } from "../../src/base/keys.ts";
+import type { Signer, Verifier } from "../../src/base/keys.ts";
 import { quorumSize } from "../../src/base/proof/certificate.ts";
 import { merkleRoot } from "../../src/base/proof/merkle.ts";
 import { portableSigner } from "../../src/base/signer.ts";
+import { portableVerifier } from "../../src/base/verifier.ts";
 import { StateTree } from "../../src/ledger/state-tree.ts";
+import type { LedgerStore } from "../../src/ledger/store.ts";
 import type {
   AppendInput,
   Execute,
@@ -79,6 +81,15 @@ export class TestChain {
     this.tip = blockOf(genesis.header, []);
   }
 
+  /** Goes on after a block with the state it left. */
+  resume(tip: Block, entries: readonly (readonly [key: string, value: string])[]): void {
+    this.tip = tip;
+    this.#nonce = tip.header.height * 1_000;
+    this.state.clear();
+    for (const [key, value] of entries) this.state.set(key, value);
+    this.tree = StateTree.fromSorted(entries.map(([key, value]) => [key, valueHashOf(value)]));
+  }
+
   /** Makes the next block and moves on to it. */
   async next(toys: readonly ToyChanges[]): Promise<AppendInput> {
     const { chainId } = this.genesis;
@@ -123,6 +134,19 @@ export class TestChain {
   }
 }
 
+const verified = new Map<string, boolean>();
+
+/** Verifies each distinct signature once: tests of storage verify the same chain many times. */
+export const testVerifier: Verifier = {
+  verify(message, signature, publicKey) {
+    const hex = [message, signature].map((bytes) => Buffer.from(bytes).toString("hex"));
+    const key = [publicKey, ...hex].join();
+    const answer = verified.get(key) ?? portableVerifier.verify(message, signature, publicKey);
+    verified.set(key, answer);
+    return answer;
+  },
+};
+
 /** Signs the certificate of a block with the first quorum of the validators. */
 export function certify(block: Block, round = 0): Certificate {
   const { height } = block.header;
@@ -160,4 +184,13 @@ export const executeToys: Execute = async ({ transactions, state }): Promise<Exe
 
 function leafOf([key, value]: StateChange): [key: string, valueHash: string | undefined] {
   return [key, value === undefined ? undefined : valueHashOf(value)];
+}
+
+/** Makes a chain that goes on where a store is. */
+export async function replayChain(genesis: GenesisBlock, store: LedgerStore): Promise<TestChain> {
+  const chain = new TestChain(genesis);
+  const range = { from: "", to: "\u{10ffff}", reverse: false, limit: 1_000_000 };
+  const stored = await store.readBlock(store.tip.height);
+  chain.resume(stored?.block as Block, store.state.range(range));
+  return chain;
 }

@@ -8,8 +8,8 @@
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { decodeWindow, windowKey } from "../../src/base/format/replay-window.ts";
 import { executeBlock } from "../../src/ledger/executor.ts";
-import { decodeWindow, windowKey } from "../../src/ledger/replay-window.ts";
 import { readParameters, readValidators, SystemEntries } from "../../src/ledger/system-entries.ts";
 import {
   genesisMs,

@@ -36,7 +36,8 @@ const value = fc.letrec<{ value: JsonValue }>((tie) => ({
 /** Writes a value in a random permitted form: shuffled keys, white space, longer escapes. */
 function write(item: JsonValue, random: () => number): string {
   const space = () => ["", "", " ", "\n\t"][Math.floor(random() * 4)] ?? "";
-  const unicode = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  const hex = (digits: string) => (random() < 0.5 ? digits : digits.toUpperCase());
+  const unicode = (unit: string) => `\\u${hex(unit.charCodeAt(0).toString(16).padStart(4, "0"))}`;
   const quoted = (plain: string) =>
     random() < 0.5 ? JSON.stringify(plain) : `"${plain.split("").map(unicode).join("")}"`;
   if (typeof item === "string") return quoted(item);

@@ -12,7 +12,7 @@ import {
   encodeWindow,
   type NonceVerdict,
   useNonce,
-} from "../../src/ledger/replay-window.ts";
+} from "../../src/base/format/replay-window.ts";
 
 class Model {
   readonly used = new Set<number>();

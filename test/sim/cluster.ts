@@ -18,7 +18,7 @@ import {
 import type { Hash } from "../../src/base/hash.ts";
 import type { PublicKey } from "../../src/base/keys.ts";
 import { limits } from "../../src/base/limits.ts";
-import type { ConsensusEvent, Effect } from "../../src/consensus/event.ts";
+import type { ConsensusEvent, Effect, Tip } from "../../src/consensus/event.ts";
 import { messageOf } from "../../src/consensus/signing.ts";
 import { type ConsensusState, initialState } from "../../src/consensus/state.ts";
 import { step } from "../../src/consensus/step.ts";
@@ -72,6 +72,8 @@ export class Cluster {
   groups: readonly number[];
   /** A test's own network: returns false for a message that is lost. */
   passes: (message: ConsensusMessage, from: number, to: number) => boolean = () => true;
+  /** Sees every effect, for tests that log. */
+  observe: (node: SimNode, effect: Effect) => void = () => undefined;
   /** Messages delivered, for tests that count. */
   deliveries = 0;
   readonly #options: ClusterOptions;
@@ -186,6 +188,7 @@ export class Cluster {
     node.core = state;
     for (const effect of effects) {
       node.effects.push(effect.kind);
+      this.observe(node, effect);
       this.#perform(node, effect);
     }
   }
@@ -294,7 +297,7 @@ export class Cluster {
 
   /** Two instances with one key are liars by design; all others must never conflict. */
   #checkSigning(node: SimNode, claim: Claim): void {
-    if (this.nodes.some(({ key, index }) => key === node.key && index !== node.index)) return;
+    if (this.#isTwin(node)) return;
     const slot = ({ height, round, kind }: Claim) => [height, round, claimOrder[kind]];
     for (const former of node.signedClaims.slice(-8)) {
       if (sameClaim(former, claim)) return;
@@ -304,6 +307,10 @@ export class Cluster {
     const last = node.signedClaims.at(-1);
     const isLower = last !== undefined && compare(slot(claim), slot(last)) < 0;
     if (isLower) throw new Error(`node ${node.index} signs below its last slot`);
+  }
+
+  #isTwin({ key, index }: SimNode): boolean {
+    return this.nodes.some((other) => other.key === key && other.index !== index);
   }
 
   #broadcast(from: SimNode, message: ConsensusMessage): void {
@@ -343,13 +350,17 @@ export class Cluster {
 
   #appended(node: SimNode): void {
     const { tip, nextValidators: validators, last } = node.ledger;
-    const decided = this.#decidedHash.get(tip.height);
-    if (decided !== undefined && decided !== tip.hash) throw new Error(`fork at ${tip.height}`);
-    this.#decidedHash.set(tip.height, tip.hash);
+    if (!this.#isTwin(node)) this.#checkAgreement(tip);
     // The stored block is what its bytes say, or the next one would not extend it.
     if (blockOf(last.header, []).hash !== tip.hash) throw new Error("the hash is not the block's");
     this.feed(node, { kind: "appended", tip, validators });
     this.#offerWork(node);
+  }
+
+  #checkAgreement({ height, hash }: Tip): void {
+    const decided = this.#decidedHash.get(height);
+    if (decided !== undefined && decided !== hash) throw new Error(`fork at ${height}`);
+    this.#decidedHash.set(height, hash);
   }
 
   #offerWork(node: SimNode): void {

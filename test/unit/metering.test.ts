@@ -89,6 +89,14 @@ describe.each([
     });
   });
 
+  it("takes registers up to their limit, beyond the engine's small integers", async () => {
+    const large: Row = [meter, start, 2 ** 31 - 1, 2 ** 31, 5_000_000_000, 90_000_000_000_000];
+    expect(await report(large)).toEqual({ ok: { accepted: 1, known: 0 } });
+    expect(await report(large)).toEqual({ ok: { accepted: 0, known: 1 } });
+    const back: Row = [meter, start + 1, 2 ** 31, 2 ** 31 - 1, 5_000_000_000, 90_000_000_000_000];
+    await refused("METERING_REGISTER_MISFIT", () => report(back));
+  });
+
   it("registers the same meter twice without effect, and refuses another kind", async () => {
     const again = { meter, kind: "heat", gateway: gateway.sender };
     const known = { ok: { meter, isNew: false } };
@@ -142,6 +150,7 @@ describe.each([
     expect(bench.snapshot()).toEqual(before);
     expect(bench.events).toHaveLength(events);
     await refused("METERING_READING_CONFLICT", () => report(row(1, 8)));
+    await refused("METERING_READING_CONFLICT", () => report(row(1, 6)));
     await refused("METERING_READING_CONFLICT", () => report(row(2, 10)));
     await refused("METERING_READING_CONFLICT", () => report(row(3, 10), row(3, 11)));
   });
@@ -245,6 +254,15 @@ describe.each([
     await refused("METERING_REGISTER_MISFIT", () => report(row(6, 21)));
     expect(await report(row(3, 170), row(6, 10))).toMatchObject({ ok: { accepted: 2 } });
     expect(await consumption(0, 9)).toBe(80);
+  });
+
+  it("counts a break at the very instant of the next reading when a late one comes", async () => {
+    await report(row(0, 100));
+    await replaceMeter(2, 170, 10);
+    await report(row(2, 10));
+    await refused("METERING_REGISTER_MISFIT", () => report(row(1, 171)));
+    expect(await report(row(1, 170))).toMatchObject({ ok: { accepted: 1 } });
+    expect(await consumption(1, 2)).toBe(0);
   });
 
   it("refuses breaks that do not fit between their neighbours", async () => {

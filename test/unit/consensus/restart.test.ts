@@ -5,6 +5,7 @@ import {
   encodeSigningRecord,
   type SigningRecord,
 } from "../../../src/base/format/signing-record.ts";
+import { isForeignUseOfKey } from "../../../src/consensus/signing.ts";
 import { keyOf } from "../../sim/fake-keys.ts";
 import {
   blockBy,
@@ -173,5 +174,26 @@ describe("with the record lost", () => {
     probe.feed({ kind: "appended", tip, validators: keysOf(4) });
     probe.feed({ kind: "work", height: 2 });
     expect(probe.of("buildBlock")).toHaveLength(1);
+  });
+});
+
+describe("another process with the same key", () => {
+  const own = (round: number, block = x, height = 1) =>
+    voteOf("prepare", 1, { round, block, height });
+
+  it("is noticed by a message this node did not sign", () => {
+    const { state } = preparing();
+    expect(isForeignUseOfKey(state, own(0, blockBy(0, "other")))).toBe(true);
+    expect(isForeignUseOfKey(state, own(1))).toBe(true);
+    expect(isForeignUseOfKey(state, own(0, x, 2))).toBe(true);
+    expect(isForeignUseOfKey(state, voteOf("commit", 1, at0))).toBe(true);
+    expect(isForeignUseOfKey(new Probe(4, 1).state, own(0))).toBe(true);
+  });
+
+  it("is not suspected for the own messages, older ones, and those of others", () => {
+    const { state } = preparing();
+    expect(isForeignUseOfKey(state, own(0))).toBe(false);
+    expect(isForeignUseOfKey(preparing().timeout().state, own(0))).toBe(false);
+    expect(isForeignUseOfKey(state, voteOf("commit", 2, at0))).toBe(false);
   });
 });

@@ -96,7 +96,8 @@ const corpus: Readonly<Record<string, readonly [expression: string, value: unkno
   "date text is UTC": ["new Date(0).toString()", "Thu Jan 01 1970 00:00:00 GMT+0000"],
   "offset is zero": ["new Date(2020, 6, 1).getTimezoneOffset()", 0],
   "sort is stable": [
-    "Array.from({ length: 600 }, (_, i) => [i % 3, i]).sort((a, b) => a[0] - b[0]).every((v, i, all) => i === 0 || all[i - 1][0] < v[0] || all[i - 1][1] < v[1])",
+    `Array.from({ length: 600 }, (_, i) => [i % 3, i]).sort((a, b) => a[0] - b[0])
+      .every((v, i, all) => i === 0 || all[i - 1][0] < v[0] || all[i - 1][1] < v[1])`,
     true,
   ],
   "key order is insertion order": ["Object.keys({ b: 1, a: 2, 1: 3 }).join()", "1,b,a"],

@@ -3,7 +3,7 @@
  * fails after an engine upgrade, the addresses in engine.ts are wrong: find them again.
  *
  * Mutations that must fail here: not zeroing the heap above the break, not clearing the stack,
- * not restoring the stack pointer, `leafFrameBytes` of 0.
+ * keeping an instance that trapped, a wrong evaluation slot.
  */
 import { describe, expect, test } from "vitest";
 import { importNames, layout, loadEngine } from "../../../src/contracts/engine.ts";

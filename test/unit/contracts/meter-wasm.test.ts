@@ -8,7 +8,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LedgerError } from "../../../src/base/errors.ts";
-import { type MeterOptions, meterExports, meterWasm } from "../../../src/contracts/meter-wasm.ts";
+import type { MeterOptions } from "../../../src/contracts/meter-plan.ts";
+import { meterExports, meterWasm } from "../../../src/contracts/meter-wasm.ts";
 
 const options: MeterOptions = { memoryPages: 2, depthBytesMax: 10_000 };
 

@@ -15,12 +15,16 @@ const source = bundle(
   "pure",
   {
     input: "return input",
-    count: "globalThis.n = (globalThis.n ?? 0) + 1; Array.prototype.stain = 1; return globalThis.n",
-    jobs: "globalThis.seen = []; Promise.resolve(1).then(() => { globalThis.seen.push(1); host.set('pure/leak', '1'); }); return globalThis.seen.length",
+    count: `globalThis.n = (globalThis.n ?? 0) + 1; Array.prototype.stain = 1;
+      return globalThis.n`,
+    jobs: `globalThis.seen = [];
+      Promise.resolve(1).then(() => { seen.push(1); host.set('pure/leak', '1'); });
+      return seen.length`,
     later: "return globalThis.seen ?? null",
     throws: "host.set('pure/a', '1'); host.emit('e', '1'); throw new TypeError('no')",
     throwsHostile: "throw { toString() { for (;;); } }",
-    work: "let s = 0; for (let i = 0; i < args; i++) s += i % 7; host.set('pure/w', String(s)); return s",
+    work: `let s = 0; for (let i = 0; i < args; i++) s += i % 7;
+      host.set('pure/w', String(s)); return s`,
     read: "return host.get(args) ?? null",
     keys: "return { 10: 1, 9: 2, b: 3 }",
     fraction: "return 0.5",
@@ -31,7 +35,10 @@ const source = bundle(
 /** A bundle whose `call` returns the argument text, or something else. */
 const raw = `globalThis.contractEntry = {
   describe: () => '{"name":"raw","methods":{"text":{"roles":[]},"other":{"roles":[]}},"views":[]}',
-  call(text) { const { method, args } = JSON.parse(text); return method === "text" ? args : { args }; },
+  call(text) {
+    const { method, args } = JSON.parse(text);
+    return method === "text" ? args : { args };
+  },
 };`;
 
 describe("ContractRuntime", () => {

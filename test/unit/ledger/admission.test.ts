@@ -6,8 +6,10 @@ import type { Signer } from "../../../src/base/keys.ts";
 import { limits } from "../../../src/base/limits.ts";
 import { merkleRoot } from "../../../src/base/proof/merkle.ts";
 import { admissionClass } from "../../../src/ledger/admission.ts";
+import { VerifiedTransactions } from "../../../src/ledger/verified-transactions.ts";
 import {
   build,
+  CountingVerifier,
   certify,
   codeOf,
   decide,
@@ -195,5 +197,27 @@ describe("a block of another node", () => {
     );
     await node.ledger.checkBlock(block, options);
     await node.ledger.append(block, certify(block));
+  });
+});
+
+describe("the memory of verified transactions", () => {
+  it("holds no more bytes than it may, and the latest", async () => {
+    const list = [sign(ada), sign(ada), sign(ada)];
+    const bytesMax = 2 * (list[0] as Transaction).bytes.length + 8;
+    const verifier = new CountingVerifier();
+    const verified = new VerifiedTransactions({ chainId: genesis.chainId, verifier, bytesMax });
+    for (const transaction of list) verified.remember(transaction);
+    for (const { bytes } of list) await verified.check(bytes);
+    // The first one was pushed out.
+    expect(verifier.count).toBe(1);
+  });
+
+  it("gives the same answer however many are checked at once", async () => {
+    const verifier = new CountingVerifier();
+    const verified = new VerifiedTransactions({ chainId: genesis.chainId, verifier });
+    const list = Array.from({ length: 70 }, () => sign(ada));
+    const results = await verified.checkAll(list.map(({ bytes }) => bytes));
+    expect(results).toEqual(list);
+    expect(verifier.count).toBe(70);
   });
 });

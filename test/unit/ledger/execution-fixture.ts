@@ -4,7 +4,7 @@
  * `count`, `refuse` (which claims changes and events although it fails), `burn` and `fault`.
  */
 import { compareUtf8 } from "../../../src/base/bytes.ts";
-import { isLedgerError } from "../../../src/base/errors.ts";
+import { isLedgerError, LedgerError } from "../../../src/base/errors.ts";
 import type { Block } from "../../../src/base/format/block.ts";
 import { blockOf, headerHash } from "../../../src/base/format/block.ts";
 import { didOf } from "../../../src/base/format/did.ts";
@@ -140,8 +140,10 @@ export class NotesCaller implements ContractCaller {
         const resultJson = state.get(key) ?? "null";
         return { outcome: "ok", gasUsed: 5, changes: [], events: [], resultJson };
       }
-      default:
-        throw new Error("the sandbox died");
+      default: {
+        const { contract, method } = request;
+        throw new LedgerError("CONTRACT_NODE_FAULT", { contract, method, reason: "it died" });
+      }
     }
   }
 }

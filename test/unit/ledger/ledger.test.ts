@@ -228,6 +228,34 @@ describe("the rules of a block", () => {
   });
 });
 
+describe("a call that kills the sandbox", () => {
+  it("is left out of the block, with a status that says so", async () => {
+    const node = await openNode();
+    const sign = signing(node.genesis);
+    const [poison, good] = [sign(ada, { method: "fault" }), sign(ben)];
+    for (const { bytes } of [poison, good]) await node.ledger.submit(bytes);
+    const block = await decide(node);
+    expect(block.transactions).toEqual([good.bytes]);
+    const dropped = { status: "dropped", code: "CONTRACT_NODE_FAULT" };
+    expect(await node.ledger.status(poison.id)).toEqual(dropped);
+  });
+
+  it("is the node's fault when it goes on, and a reason to abstain from others' blocks", async () => {
+    const node = await openNode();
+    const sign = signing(node.genesis);
+    for (let count = 0; count < 4; count += 1)
+      await node.ledger.submit(sign(ada, { method: "fault" }).bytes);
+    const options = { proposer, nowMs: node.clock.timeMs };
+    expect(await codeOf(node.ledger.buildBlock(options))).toBe("CONTRACT_NODE_FAULT");
+    await node.ledger.submit(sign(ada).bytes);
+    const block = await build(node);
+    const poisoned = [sign(ben, { method: "fault" }).bytes];
+    const header = { ...block.header, transactionsRoot: merkleRoot(poisoned) };
+    const check = node.ledger.checkBlock(blockOf(header, poisoned), notFresh(node));
+    expect(await codeOf(check)).toBe("CONTRACT_NODE_FAULT");
+  });
+});
+
 describe("a certified block", () => {
   it("needs a certificate of a quorum for exactly this block", async () => {
     const node = await openNode();
@@ -484,8 +512,25 @@ describe("events", () => {
       cursor = next;
     }
     expect(seen).toEqual(expected);
+    const { store, genesis, verifier, caller, clock } = node;
+    const again = await Ledger.open({ store, genesis, verifier, caller, clock, log: silentLog });
+    const all = { fromHeight: 1, fromIndex: 0, limit: 100 };
+    expect(await again.events(all)).toEqual(await node.ledger.events(all));
     const end = await node.ledger.events({ fromHeight: 5, fromIndex: 0, limit: 3 });
     expect(end).toEqual({ events: [], next: { height: 5, index: 0 } });
+  });
+
+  it("are found also when many quiet blocks lie between", async () => {
+    const node = await openNode(testGenesis({ heartbeatMs: 100 }));
+    const sign = signing(node.genesis);
+    await node.ledger.submit(sign(ada).bytes);
+    for (let height = 1; height <= limits.recentEventBlocksMax + 5; height += 1) {
+      await decide(node);
+      node.clock.timeMs += 100;
+    }
+    const page = await node.ledger.events({ fromHeight: 1, fromIndex: 0, limit: 10 });
+    expect(page.events.map(({ height }) => height)).toEqual([1]);
+    expect(page.next).toEqual({ height: node.ledger.tip.height + 1, index: 0 });
   });
 
   it("reach listeners after the append, and a failing listener stops nobody", async () => {

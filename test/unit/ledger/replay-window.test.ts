@@ -6,7 +6,7 @@ import {
   type ReplayWindow,
   useNonce,
   windowKey,
-} from "../../../src/ledger/replay-window.ts";
+} from "../../../src/base/format/replay-window.ts";
 
 const fresh = decodeWindow(undefined);
 const windowAfter = (...nonces: number[]): ReplayWindow => nonces.reduce(useNonce, fresh);

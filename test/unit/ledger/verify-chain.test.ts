@@ -8,32 +8,19 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { blockOf, encodeBlock } from "../../../src/base/format/block.ts";
 import { encodeCertificate } from "../../../src/base/format/message.ts";
-import type { Verifier } from "../../../src/base/keys.ts";
 import { silentLog } from "../../../src/base/log.ts";
-import { portableVerifier } from "../../../src/base/verifier.ts";
 import { type Database, openDatabase } from "../../../src/ledger/database.ts";
 import { encodeRecord, recordKeys } from "../../../src/ledger/records.ts";
 import { openRepaired } from "../../../src/ledger/repair.ts";
 import { LedgerStore } from "../../../src/ledger/store.ts";
 import type { AppendInput } from "../../../src/ledger/types.ts";
 import { verifyChain } from "../../../src/ledger/verify-chain.ts";
-import { certify, executeToys, TestChain, testGenesis } from "../../helpers/chain.ts";
+import { certify, executeToys, TestChain, testGenesis, testVerifier } from "../../helpers/chain.ts";
 import { allKeys, flipByte, memoryDatabase } from "../../helpers/databases.ts";
 
 const genesis = testGenesis();
 let inputs: AppendInput[];
 let tipHash: string;
-
-/** Verifies each distinct signature once: thousands of runs check the same ones. */
-const known = new Map<string, boolean>();
-const verifier: Verifier = {
-  verify(message, signature, publicKey) {
-    const key = `${publicKey}${Buffer.from(signature).toString("hex")}${Buffer.from(message).toString("hex")}`;
-    const answer = known.get(key) ?? portableVerifier.verify(message, signature, publicKey);
-    known.set(key, answer);
-    return answer;
-  },
-};
 
 async function fill(place: { directory: string } | { database: Database }): Promise<void> {
   const store = await LedgerStore.open({ ...place, genesis, log: silentLog });
@@ -45,7 +32,7 @@ const verify = (place: { directory: string } | { database: Database }, height?: 
   verifyChain({
     ...place,
     genesis,
-    verifier,
+    verifier: testVerifier,
     execute: executeToys,
     ...(height === undefined ? {} : { expect: { height, hash: tipHash } }),
   });
@@ -243,7 +230,7 @@ describe("verifyChain on the files of LevelDB", () => {
 
   /** Starts as a node does: repairs, and fetches the blocks that went from others. */
   const mend = async (directory: string, isThorough: boolean) => {
-    const options = { directory, genesis, execute: executeToys, log: process.env.DEBUGLOG ? ({debug(){},info(){},warn:console.log,error:console.log} as never) : silentLog };
+    const options = { directory, genesis, execute: executeToys, log: silentLog };
     const store = await openRepaired({ ...options, isThorough });
     for (const input of inputs.slice(store.tip.height)) await store.append(input);
     await store.close();

@@ -17,9 +17,9 @@
  * | `bits` | 256 hex digits; bit i is bit `i mod 8` (least first) of byte `floor(i / 8)` |
  * | `highest` | the highest nonce used |
  */
-import { assert } from "../base/assert.ts";
-import { bytesToHex, hexToBytes } from "../base/bytes.ts";
-import { limits } from "../base/limits.ts";
+import { assert } from "../assert.ts";
+import { bytesToHex, hexToBytes } from "../bytes.ts";
+import { limits } from "../limits.ts";
 
 /** A decoded window. Never changed in place. */
 export type ReplayWindow = {

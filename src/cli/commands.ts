@@ -1,0 +1,34 @@
+/** All commands, in the order of the help. */
+import { blockShow } from "./block-show.ts";
+import type { Command } from "./command.ts";
+import { devnetDown } from "./devnet/down.ts";
+import { devnetReset } from "./devnet/reset.ts";
+import { devnetStatus } from "./devnet/status.ts";
+import { devnetUp } from "./devnet/up.ts";
+import { eventsFollow } from "./events-follow.ts";
+import { genesisNew } from "./genesis-new.ts";
+import { keyNew } from "./key-new.ts";
+import { keyShow } from "./key-show.ts";
+import { nodeStart } from "./node-start.ts";
+import { nodeStatus } from "./node-status.ts";
+import { query } from "./query.ts";
+import { txShow } from "./tx-show.ts";
+import { txSubmit } from "./tx-submit.ts";
+
+/** The commands. */
+export const commands: readonly Command[] = [
+  devnetUp,
+  devnetStatus,
+  devnetDown,
+  devnetReset,
+  keyNew,
+  keyShow,
+  genesisNew,
+  nodeStart,
+  nodeStatus,
+  txSubmit,
+  txShow,
+  query,
+  blockShow,
+  eventsFollow,
+];

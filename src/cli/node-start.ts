@@ -1,0 +1,53 @@
+/** `node start`: runs a node until it is told to stop. */
+import { z } from "zod";
+import { readNodeConfig } from "../node/config.ts";
+import { readPassphrase } from "../node/passphrase.ts";
+import { startNode } from "../node.ts";
+import { command, text } from "./command.ts";
+
+/** The command. */
+export const nodeStart = command({
+  name: "node start",
+  summary: "Runs a node in the foreground until Ctrl-C or SIGTERM.",
+  details:
+    "The log goes to stderr, one JSON object a line. The passphrase of the key files comes from " +
+    "the file that the configuration names, else from LOOPLEDGER_PASSPHRASE, else from a prompt.",
+  options: [
+    ["--config <file>", "configuration of the node (YAML)"],
+    ["--until-stdin-ends", "stop also when stdin ends, so that the node ends with its parent"],
+  ],
+  examples: [
+    "loopledger node start --config devnet/nodes/heat-producer/node.yaml",
+    "LOOPLEDGER_PASSPHRASE=... loopledger node start --config /etc/loopledger/node.yaml",
+  ],
+  input: z.strictObject({ config: text, untilStdinEnds: z.boolean().default(false) }),
+  async run({ config: file, untilStdinEnds }, terminal) {
+    const ended = terminal.interruption();
+    const config = readNodeConfig(file);
+    const { environment, prompt } = terminal;
+    const question = `Passphrase of ${config.name}: `;
+    const passphrase = await readPassphrase({
+      file: config.passphraseFile,
+      environment,
+      terminal: { ...prompt, question },
+    });
+    const node = await startNode(config, { passphrase });
+    terminal.result({ name: config.name, url: node.apiUrl }, `${config.name} at ${node.apiUrl}`);
+    await Promise.race([aborted(ended), ...(untilStdinEnds ? [stdinEnd()] : [])]);
+    await node.stop();
+    return 0;
+  },
+});
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function stdinEnd(): Promise<void> {
+  return new Promise((resolve) => {
+    process.stdin.once("end", resolve).once("error", resolve).resume();
+  });
+}
