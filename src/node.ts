@@ -99,6 +99,7 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
     clock,
     log,
     onAppended: () => late.driver?.noteAppended(),
+    onFault: (reason) => late.driver?.halt(reason),
   });
   late.follower = follower;
   const peerOf = new Map(keys.members.map(({ validator, peer }) => [validator, peer]));

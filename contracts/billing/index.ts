@@ -19,8 +19,8 @@ import { meterId } from "../metering/layout.ts";
 import { type Bill, bills, compute, currentBill, isSame, putBill } from "./bill.ts";
 import { publish, tariffFor, tariffForm, tariffId, tariffKey } from "./tariff.ts";
 
-/** Bills that the `bills` view gives at most: ten years of a meter with few corrections. */
-const billsMax = 200;
+/** Bills that the `bills` view gives at most: ten years of a meter; `fromMonth` turns the page. */
+const billsMax = 120;
 
 const onTariff = event<{
   readonly id: string;

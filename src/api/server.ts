@@ -10,8 +10,6 @@
 import type { AddressInfo } from "node:net";
 import swagger from "@fastify/swagger";
 import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyError,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,

@@ -1,11 +1,17 @@
 /** All commands, in the order of the help. */
 import { blockShow } from "./block-show.ts";
+import { chainVerify } from "./chain-verify.ts";
 import type { Command } from "./command.ts";
+import { demo } from "./demo/demo.ts";
 import { devnetDown } from "./devnet/down.ts";
 import { devnetReset } from "./devnet/reset.ts";
 import { devnetStatus } from "./devnet/status.ts";
 import { devnetUp } from "./devnet/up.ts";
 import { eventsFollow } from "./events-follow.ts";
+import { evidenceExport } from "./evidence-export.ts";
+import { evidenceVerify } from "./evidence-verify.ts";
+import { gatewayReplay } from "./gateway-replay.ts";
+import { gatewayStatus } from "./gateway-status.ts";
 import { genesisNew } from "./genesis-new.ts";
 import { keyNew } from "./key-new.ts";
 import { keyShow } from "./key-show.ts";
@@ -17,6 +23,7 @@ import { txSubmit } from "./tx-submit.ts";
 
 /** The commands. */
 export const commands: readonly Command[] = [
+  demo,
   devnetUp,
   devnetStatus,
   devnetDown,
@@ -31,4 +38,9 @@ export const commands: readonly Command[] = [
   query,
   blockShow,
   eventsFollow,
+  gatewayReplay,
+  gatewayStatus,
+  evidenceExport,
+  evidenceVerify,
+  chainVerify,
 ];

@@ -2,7 +2,7 @@
  * Where commands find nodes, genesis and keys: in what was given, else in the devnet's directory,
  * so that whoever tries a devnet types little.
  */
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import { parseGenesis } from "../base/format/genesis.ts";
 import { LedgerClient } from "../client/client.ts";
@@ -38,6 +38,17 @@ export const keyOptions = [
   ["--key <file>", "key file, or operator, biller or gateway for the devnet's"],
   ["--passphrase-file <file>", "file of mode 0600 (default: environment, prompt, or the devnet's)"],
 ] as const;
+
+/** The option that names a gateway's directory. */
+export const gatewayDirectoryOption = [
+  "--outbox <directory>",
+  "directory of the gateway's outbox (default: gateway in that of the devnet)",
+] as const;
+
+/** Returns the directory of a gateway. @throws {LedgerError} CLI_DEVNET_MISSING */
+export function gatewayDirectory(dir: string, outbox: string | undefined): string {
+  return outbox === undefined ? join(openDevnet(dir).directory, "gateway") : resolve(outbox);
+}
 
 /** Where to look. */
 export type Place = { readonly dir: string; readonly url?: readonly string[] | undefined };

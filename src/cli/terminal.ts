@@ -5,8 +5,8 @@
 import { SingleBar } from "cli-progress";
 import type { PassphraseSources } from "../node/passphrase.ts";
 
-/** A growing count; `done` also wipes the bar. */
-export type Progress = { update(value: number, note?: string): void; done(): void };
+/** A growing count, of a total that may become known later. `done` wipes the bar. */
+export type Progress = { update(value: number, total?: number, note?: string): void; done(): void };
 
 /** What commands use instead of `process` and `console`. */
 export type Terminal = {
@@ -84,7 +84,10 @@ function bar(label: string, total: number): Progress {
   });
   single.start(total, 0, { note: "" });
   return {
-    update: (value, note = "") => single.update(value, { note }),
+    update: (value, newTotal, note = "") => {
+      if (newTotal !== undefined) single.setTotal(newTotal);
+      single.update(value, { note });
+    },
     done: () => single.stop(),
   };
 }

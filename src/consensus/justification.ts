@@ -19,7 +19,7 @@ import type { ConsensusState } from "./state.ts";
 type Slot = { readonly height: number; readonly round: number; readonly blockHash: Hash };
 
 /** What makes a proposal acceptable: a fresh block, or one that a quorum prepared before. */
-export type Justification = "fresh" | "prepared";
+type Justification = "fresh" | "prepared";
 
 /**
  * Judges a proposal of any round of the current height.

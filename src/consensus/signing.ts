@@ -16,7 +16,7 @@ import type { Attachments, Effect, Step } from "./event.ts";
 import { type ConsensusState, withEffect } from "./state.ts";
 
 /** Accompanies a vote. */
-export const noAttachments: Attachments = { block: undefined, roundChanges: [], prepares: [] };
+const noAttachments: Attachments = { block: undefined, roundChanges: [], prepares: [] };
 
 /** Tells whether this node votes at the current height at all. */
 export function mayVote(state: ConsensusState): boolean {

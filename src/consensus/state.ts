@@ -18,7 +18,7 @@ import type { Effect, Step, Tip } from "./event.ts";
 export type Phase = "proposing" | "preparing" | "committing" | "decided";
 
 /** The proposal accepted in the current round: the first justified one. */
-export type AcceptedProposal = {
+type AcceptedProposal = {
   readonly block: Block;
   /** `undefined` while the shell checks it. An invalid one is never prepared. */
   readonly valid: boolean | undefined;

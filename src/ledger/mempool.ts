@@ -9,7 +9,8 @@
  * (2) A pending sender and nonce has one transaction.
  * (3) A full mempool gives way to a sender that holds less than the heaviest one: the heaviest
  *     loses its latest. So a flood displaces nobody but itself.
- * (4) Selection takes from the senders in turn, each in its order of arrival.
+ * (4) Selection takes from the senders in turn, each in the order of its nonces: batches that a
+ *     sender made one after the other stay in order although they arrive over several nodes.
  */
 import { LedgerError } from "../base/errors.ts";
 import type { Transaction } from "../base/format/transaction.ts";
@@ -154,7 +155,7 @@ export class Mempool {
   select(): FairSelection {
     const heads = Array.from(this.#bySender, ([sender, { entries }]) => {
       const [first] = entries.values();
-      return { sender, arrival: (first as Entry).arrival, rest: entries.values() };
+      return { sender, arrival: (first as Entry).arrival, rest: inNonceOrder(entries) };
     });
     heads.sort((left, right) => left.arrival - right.arrival);
     return new FairSelection(heads);
@@ -211,6 +212,12 @@ class FairSelection {
   leaveSender(): void {
     this.#current = undefined;
   }
+}
+
+function inNonceOrder(entries: ReadonlyMap<number, Entry>): Iterator<Entry> {
+  const pending = Array.from(entries.values());
+  pending.sort((left, right) => left.transaction.nonce - right.transaction.nonce);
+  return pending.values();
 }
 
 function heldBytes(transaction: Transaction): number {

@@ -15,6 +15,8 @@ export class StateOverlay implements StateReader {
   /** Changed keys, ascending, as far as a range needed them. */
   #sorted: string[] = [];
   #unsorted: string[] = [];
+  /** Keys that are deleted here, whether or not the base has them. */
+  #deletedCount = 0;
 
   constructor(base: StateReader) {
     this.#base = base;
@@ -28,18 +30,22 @@ export class StateOverlay implements StateReader {
   /** Sets or (`undefined`) deletes a key. @returns The hash of the new value. */
   set(key: string, value: string | undefined): Hash | undefined {
     const valueHash = value === undefined ? undefined : valueHashOf(value);
-    if (!this.#entries.has(key)) this.#unsorted.push(key);
+    const before = this.#entries.get(key);
+    if (before === undefined) this.#unsorted.push(key);
+    else if (before.value === undefined) this.#deletedCount -= 1;
+    if (value === undefined) this.#deletedCount += 1;
     this.#entries.set(key, { value, valueHash });
     return valueHash;
   }
 
   range(range: KeyRange): readonly (readonly [key: string, value: string])[] {
-    const changed = this.#changedKeys(range);
-    if (changed.length === 0) return this.#base.range(range);
-    const deleted = changed.filter((key) => this.#entries.get(key)?.value === undefined).length;
+    const keys = this.#sortedKeys();
+    const first = lowerBound(keys, range.from);
+    const end = Math.max(first, lowerBound(keys, range.to));
+    if (first === end) return this.#base.range(range);
     // Deleted keys may take places of the base's answer, so that many more are asked for.
-    const base = this.#base.range({ ...range, limit: range.limit + deleted });
-    return this.#merge(range, base, changed);
+    const limit = range.limit + Math.min(this.#deletedCount, end - first);
+    return this.#merge(range, this.#base.range({ ...range, limit }), { keys, first, end });
   }
 
   /** Returns the net changes with their hashes, ascending by key bytes. */
@@ -55,35 +61,32 @@ export class StateOverlay implements StateReader {
     };
   }
 
+  /** Walks changed keys and the base's rows side by side, no further than the limit. */
   #merge(
-    range: KeyRange,
+    { reverse, limit }: KeyRange,
     base: readonly (readonly [string, string])[],
-    changed: readonly string[],
+    changed: { readonly keys: readonly string[]; readonly first: number; readonly end: number },
   ): [string, string][] {
-    const direction = range.reverse ? -1 : 1;
+    const step = reverse ? -1 : 1;
     const rows: [string, string][] = [];
-    let next = 0;
-    const takeChanged = () => {
-      const key = changed[next] as string;
+    let place = reverse ? changed.end - 1 : changed.first;
+    let row = 0;
+    while (rows.length < limit) {
+      const key = place >= changed.first && place < changed.end ? changed.keys[place] : undefined;
+      const next = base[row];
+      if (key === undefined && next === undefined) break;
+      const order = compareHeads(key, next?.[0]) * step;
+      if (key === undefined || (next !== undefined && order > 0)) {
+        rows.push([...(next as readonly [string, string])]);
+        row += 1;
+        continue;
+      }
       const value = this.#entries.get(key)?.value;
       if (value !== undefined) rows.push([key, value]);
-      next += 1;
-    };
-    for (const [key, value] of base) {
-      while (next < changed.length && compareUtf8(changed[next] as string, key) * direction < 0)
-        takeChanged();
-      if (changed[next] === key) takeChanged();
-      else rows.push([key, value]);
+      place += step;
+      if (order === 0) row += 1;
     }
-    while (next < changed.length) takeChanged();
-    return rows.slice(0, range.limit);
-  }
-
-  /** Changed keys of a range, in its direction. */
-  #changedKeys({ from, to, reverse }: KeyRange): string[] {
-    const keys = this.#sortedKeys();
-    const inside = keys.slice(lowerBound(keys, from), lowerBound(keys, to));
-    return reverse ? inside.reverse() : inside;
+    return rows;
   }
 
   #sortedKeys(): readonly string[] {
@@ -93,6 +96,11 @@ export class StateOverlay implements StateReader {
     else for (const key of added) this.#sorted.splice(lowerBound(this.#sorted, key), 0, key);
     return this.#sorted;
   }
+}
+
+/** Order of two keys of which one may have run out; then it says nothing. */
+function compareHeads(changed: string | undefined, base: string | undefined): number {
+  return changed === undefined || base === undefined ? -1 : compareUtf8(changed, base);
 }
 
 /** Index of the first key that is not below `bound`. */

@@ -10,7 +10,7 @@
  * (1) Blocks are appended one after the other, whoever brings them: consensus or a peer.
  * (2) A faulty peer costs at most one request a `penaltyMs`.
  */
-import { LedgerError } from "../base/errors.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
 import { type Block, decodeBlock } from "../base/format/block.ts";
 import { encode } from "../base/format/codec.ts";
 import { type Certificate, decodeCertificate } from "../base/format/message.ts";
@@ -63,6 +63,7 @@ export class ChainFollower {
   readonly #log: Log;
   readonly #onAppended: AppendListener;
   readonly #penalties = new Map<PublicKey, number>();
+  readonly #onFault: (reason: string) => void;
   #queue: Promise<unknown> = Promise.resolve();
   #round: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -75,12 +76,15 @@ export class ChainFollower {
     clock: Clock;
     log: Log;
     onAppended: AppendListener;
+    /** Told when this node itself is at fault: its state differs, or its contracts do not run. */
+    onFault(reason: string): void;
   }) {
     this.#source = parts.source;
     this.#sink = parts.sink;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#onAppended = parts.onAppended;
+    this.#onFault = parts.onFault;
   }
 
   get status(): FollowerStatus {
@@ -159,6 +163,8 @@ export class ChainFollower {
         await this.#appendAll(blocks, from, claimed);
       }
     } catch (error) {
+      // These say something of this node, not of the peer: it must stop voting.
+      if (isOwnFault(error)) return this.#onFault(String(error));
       this.#penalties.set(peer, this.#clock.nowMs() + penaltyMs);
       this.#log.warn({ peer, error: String(error) }, "peer passed over while catching up");
     }
@@ -177,4 +183,13 @@ export class ChainFollower {
       await this.append(block, certificate);
     }
   }
+}
+
+function isOwnFault(error: unknown): boolean {
+  return (
+    !isLedgerError(error) ||
+    error.code === "LEDGER_DIVERGENCE" ||
+    error.code === "CONTRACT_NODE_FAULT" ||
+    error.code === "LEDGER_WRITE_FAILED"
+  );
 }

@@ -44,8 +44,8 @@ export function injectNative(): void {
   injectSha256(nativeSha256);
 }
 
-/** SHA-256 by node:crypto: 32 bytes. */
-export function nativeSha256(bytes: Uint8Array): Uint8Array {
+/** Returns the 32 bytes of SHA-256. */
+function nativeSha256(bytes: Uint8Array): Uint8Array {
   const digest = crypto.hash("sha256", bytes, "buffer");
   // A plain array: `slice` of a Buffer shares memory, which code for Uint8Array does not expect.
   return new Uint8Array(digest.buffer, digest.byteOffset, digest.length);

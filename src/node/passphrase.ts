@@ -6,7 +6,7 @@ import { LedgerError } from "../base/errors.ts";
 import { readPrivateFile } from "./private-file.ts";
 
 /** The part of a terminal's input that a prompt needs; `process.stdin` is one. */
-export type TerminalInput = {
+type TerminalInput = {
   readonly isTTY?: boolean | undefined;
   setRawMode(raw: boolean): unknown;
   on(event: "data", listener: (chunk: Buffer | string) => void): unknown;

@@ -181,6 +181,19 @@ describe.each([
     });
   });
 
+  it("checks a late batch in order reading by reading, repeated rows too", async () => {
+    await report(row(0, 10), row(9, 90));
+    await refused("METERING_REGISTER_MISFIT", () => report(row(2, 20), row(3, 19)));
+    await refused("METERING_REGISTER_MISFIT", () => report(row(2, 20), row(3, 91)));
+    await refused("METERING_READING_CONFLICT", () => report(row(2, 20), row(4, 40), row(2, 21)));
+    expect(await report(row(2, 20), row(3, 30), row(5, 50), row(4, 40), row(3, 30))).toEqual({
+      ok: { accepted: 4, known: 1 },
+    });
+    expect(await report(row(6, 60), row(9, 90), row(7, 70))).toEqual({
+      ok: { accepted: 2, known: 1 },
+    });
+  });
+
   it("reports several meters in one batch", async () => {
     const args = { meter: "other", kind: "cold", gateway: gateway.sender };
     await bench.call("metering.registerMeter", args, operator);

@@ -42,7 +42,7 @@ export type PreparedCertificate = {
 };
 
 /** A block that this validator proposed, with its justification. */
-export type ProposedBlock = {
+type ProposedBlock = {
   readonly block: Block;
   readonly roundChanges: readonly Signed<RoundChangeClaim>[];
   readonly prepares: readonly VoteMessage[];

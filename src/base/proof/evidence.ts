@@ -48,7 +48,7 @@ export type EvidenceContext = {
  * - `certified`: a quorum of the validators of the genesis signed all that it shows;
  * - `anchored`: and all of it lies before the checkpoint, in the chain that leads to it.
  */
-export type EvidenceLevel = "invalid" | "certified" | "anchored";
+type EvidenceLevel = "invalid" | "certified" | "anchored";
 
 /** What came out. */
 export type EvidenceVerdict = {

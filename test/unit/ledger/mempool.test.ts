@@ -21,12 +21,12 @@ function selected(mempool: Mempool): string[] {
 }
 
 describe("mempool", () => {
-  it("takes from the senders in turn, each in its order of arrival", () => {
+  it("takes from the senders in turn, each in the order of its nonces", () => {
     const mempool = new Mempool();
     const [a1, a2, a3] = [9, 7, 8].map((nonce) => sign(ada, { nonce }));
-    const [b1, b2] = [sign(ben), sign(ben)];
-    for (const each of [a1, a2, b1, a3, b2]) mempool.add(each as Transaction);
-    expect(selected(mempool)).toEqual([a1, b1, a2, b2, a3].map((each) => each?.id));
+    const [b1, b2] = [4, 5].map((nonce) => sign(ben, { nonce }));
+    for (const each of [a1, a2, b2, a3, b1]) mempool.add(each as Transaction);
+    expect(selected(mempool)).toEqual([a2, b1, a3, b2, a1].map((each) => each?.id));
   });
 
   it("goes on with the others when one sender's next does not fit", () => {

@@ -3,6 +3,7 @@
  * (cometbft CVE-2025-24371 among them: a peer that lowers its height in the middle).
  */
 import { describe, expect, it } from "vitest";
+import { LedgerError } from "../../../src/base/errors.ts";
 import { blockOf, encodeBlock, type Header } from "../../../src/base/format/block.ts";
 import { type Certificate, encodeCertificate } from "../../../src/base/format/message.ts";
 import { zeroHash } from "../../../src/base/hash.ts";
@@ -41,11 +42,18 @@ const honest = (height: number): FakePeer => ({
     ),
 });
 
-function follow(peers: Record<string, FakePeer>, tipHeight = 0) {
+function follow(peers: Record<string, FakePeer>, divergesAt = -1) {
   const appended: number[] = [];
   const sink = {
-    tip: { height: tipHeight },
+    tip: { height: 0 },
     async append(block: { header: Header }) {
+      if (block.header.height === divergesAt)
+        throw new LedgerError("LEDGER_DIVERGENCE", {
+          height: divergesAt,
+          field: "",
+          own: "",
+          certified: "",
+        });
       if (block.header.height !== sink.tip.height + 1) throw new Error("not the next height");
       sink.tip = { height: block.header.height };
       appended.push(block.header.height);
@@ -61,8 +69,16 @@ function follow(peers: Record<string, FakePeer>, tipHeight = 0) {
     },
   };
   const clock = { nowMs: () => 0 };
-  const follower = new ChainFollower({ source, sink, clock, log: silentLog, onAppended() {} });
-  return { follower, sink, appended, asked };
+  const faults: string[] = [];
+  const follower = new ChainFollower({
+    source,
+    sink,
+    clock,
+    log: silentLog,
+    onAppended() {},
+    onFault: (reason) => faults.push(reason),
+  });
+  return { follower, sink, appended, asked, faults };
 }
 
 async function untilHeight(sink: { tip: { height: number } }, height: number): Promise<void> {
@@ -100,6 +116,17 @@ describe("a node that is behind", () => {
     await follower.stop();
     expect(asked[0]).toBe("liar");
     expect(sink.tip.height).toBe(20);
+  });
+
+  it("blames itself, not the peer, when its own state differs from a certified block", async () => {
+    const { follower, sink, faults } = follow({ a: honest(9) }, 5);
+    follower.start();
+    const deadline = Date.now() + 5_000;
+    while (faults.length === 0 && Date.now() < deadline)
+      await new Promise((resolve) => setImmediate(resolve));
+    await follower.stop();
+    expect(faults[0]).toContain("LEDGER_DIVERGENCE");
+    expect(sink.tip.height).toBe(4);
   });
 
   it("(1) appends one after the other when consensus and a peer bring the same block", async () => {

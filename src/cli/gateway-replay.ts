@@ -1,0 +1,79 @@
+/** `gateway replay`: brings the readings of a CSV file onto the ledger. */
+import { z } from "zod";
+import { parseGenesis } from "../base/format/genesis.ts";
+import { runGatewayReplay } from "../gateway.ts";
+import { readText } from "../node/config.ts";
+import { nativeVerifier } from "../node/native-crypto.ts";
+import { command, directory, directoryOption, text, wholeNumber } from "./command.ts";
+import {
+  gatewayDirectory,
+  gatewayDirectoryOption,
+  genesisFileOf,
+  genesisOption,
+  keyOptions,
+  nodeUrls,
+  openKey,
+  urlOption,
+  urls,
+} from "./connection.ts";
+
+const batchCountMax = 1_000;
+
+/** The command. */
+export const gatewayReplay = command({
+  name: "gateway replay",
+  summary: "Reports the readings of a CSV file, batch by batch, until all are final.",
+  details:
+    "Readings are kept in a durable outbox until the gateway has itself verified that they are " +
+    "final. Broken off at any moment, even by SIGKILL, the same command goes on where it was. " +
+    "The meter must be registered with the gateway's key (`metering.registerMeter`). Exit code 1 " +
+    "when readings were refused: `gateway status` lists them.",
+  options: [
+    ["--file <csv>", "readings: columns as in data/heat_meters"],
+    ["--meter <id>", "meter on the ledger"],
+    ["--batch <count>", "readings in one transaction (default: 100)"],
+    ["--key <file>", "key file of the gateway (default: the devnet's gateway)"],
+    keyOptions[1],
+    gatewayDirectoryOption,
+    urlOption,
+    genesisOption,
+    directoryOption,
+  ],
+  examples: [
+    "loopledger gateway replay --file data/heat_meters/dk_heat_meter_660_hourly_2018_2019.csv --meter dk-660 --batch 100",
+  ],
+  input: z.strictObject({
+    file: text,
+    meter: text,
+    batch: wholeNumber(1, batchCountMax).default(100),
+    key: text.default("gateway"),
+    passphraseFile: text.optional(),
+    outbox: text.optional(),
+    url: urls,
+    genesis: text.optional(),
+    dir: directory,
+  }),
+  async run(options, terminal) {
+    const { file: csvFile, meter, batch: batchCount, dir } = options;
+    const genesis = parseGenesis(readText(genesisFileOf(dir, options.genesis)));
+    const nodes = nodeUrls(options);
+    const { signer } = await openKey(options, terminal);
+    const signal = terminal.interruption();
+    const progress = terminal.progress("readings", 0);
+    const directory = gatewayDirectory(dir, options.outbox);
+    const verifier = nativeVerifier;
+    try {
+      const summary = await runGatewayReplay({
+        ...{ nodes, genesis, signer, verifier, directory, csvFile, meter, batchCount, signal },
+        onProgress: ({ accepted, final }) => progress.update(final, accepted),
+      });
+      const { readings, refused, seconds, readingsPerSecond, isComplete } = summary;
+      const rate = `${seconds.toFixed(1)} s, ${Math.round(readingsPerSecond)} a second`;
+      const end = isComplete ? "" : "; stopped: run it again to go on";
+      terminal.result(summary, `${readings} readings final, ${refused} refused; ${rate}${end}`);
+      return isComplete && refused === 0 ? 0 : 1;
+    } finally {
+      progress.done();
+    }
+  },
+});
