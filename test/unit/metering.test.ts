@@ -186,6 +186,7 @@ describe.each([
     await refused("METERING_REGISTER_MISFIT", () => report(row(2, 20), row(3, 19)));
     await refused("METERING_REGISTER_MISFIT", () => report(row(2, 20), row(3, 91)));
     await refused("METERING_READING_CONFLICT", () => report(row(2, 20), row(4, 40), row(2, 21)));
+    await refused("METERING_READING_CONFLICT", () => report(row(2, 20), row(2, 21)));
     expect(await report(row(2, 20), row(3, 30), row(5, 50), row(4, 40), row(3, 30))).toEqual({
       ok: { accepted: 4, known: 1 },
     });

@@ -56,6 +56,19 @@ describe("named failures", () => {
     expect(probe.state.round).toBe(1);
   });
 
+  it("2b: commits from before and after the timer make one quorum of their round", () => {
+    const probe = new Probe(4, 1)
+      .hear(proposalOf(0, 0, x))
+      .check()
+      .signAll();
+    probe
+      .hear(...commitsOfX.slice(1))
+      .timeout()
+      .signAll();
+    expect(probe.of("decide")).toEqual([]);
+    expect(probe.hear(...commitsOfX.slice(0, 1)).of("decide")[0]?.certificate.round).toBe(0);
+  });
+
   it("3: a prepared block is proposed again by others over two rounds, unchanged", () => {
     const cluster = new Cluster({ count: 4 });
     cluster.passes = ({ kind, height, round }) => kind !== "commit" || height > 1 || round >= 2;
