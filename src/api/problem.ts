@@ -64,7 +64,8 @@ export function ledgerErrorOf(error: unknown, request: RequestFacts): LedgerErro
   const options = { cause: error };
   if (validation !== undefined) {
     const { instancePath = "", message = "" } = validation[0] ?? {};
-    const place = (validationContext ?? "") + instancePath.replaceAll("/", ".");
+    const path = instancePath === "/" ? "" : instancePath;
+    const place = (validationContext ?? "") + path.replaceAll("/", ".");
     return new LedgerError("API_INPUT_INVALID", { place, reason: message }, options);
   }
   switch (code) {
@@ -75,6 +76,8 @@ export function ledgerErrorOf(error: unknown, request: RequestFacts): LedgerErro
       const { transactionBytesMax: bytesMax } = limits;
       return new LedgerError("TRANSACTION_TOO_LARGE", { bytes, bytesMax }, options);
     }
+    case "FST_ERR_MAX_PARAM_LENGTH":
+      return new LedgerError("API_INPUT_INVALID", { place: "params", reason: "too long" }, options);
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
       return contentTypeError(request.contentType, options);
     default: {

@@ -71,7 +71,10 @@ export const stateRoutes: readonly Route[] = [
     path: "/v1/contracts/:name/views/:view",
     name: "callView",
     doc: "Asks a contract's view on the state after the tip. One node's word: nothing is signed.",
-    params: z.strictObject({ name: Name, view: Name }),
+    params: z.strictObject({
+      name: Name.describe("Name of the contract."),
+      view: Name.describe("Name of the view."),
+    }),
     query: z.strictObject({
       args: z.string().optional().describe("Arguments as JSON text; default `{}`."),
       sender: z.string().max(80).optional().describe("did:key of who asks; default nobody."),

@@ -20,6 +20,7 @@ import {
   serializerCompiler,
   validatorCompiler,
 } from "fastify-type-provider-zod";
+import { z } from "zod";
 import { AssertionError } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
@@ -61,6 +62,7 @@ export type RunningApi = {
 };
 
 const transactionType = "application/octet-stream";
+const SignedBytes = z.unknown().describe("The signed bytes of one transaction.");
 
 /** Starts to serve. @throws {LedgerError} API_LISTEN_FAILED */
 export async function startApi(options: ApiOptions): Promise<RunningApi> {
@@ -96,7 +98,8 @@ async function buildApp(context: RouteContext, log: Log): Promise<FastifyInstanc
     bodyLimit: limits.transactionBytesMax,
     requestTimeout: limits.apiRequestMsMax,
     forceCloseConnections: true,
-    http: { maxHeaderSize: limits.apiHeaderBytesMax },
+    // A request without Host gets the guard's answer, not a bare one.
+    http: { maxHeaderSize: limits.apiHeaderBytesMax, requireHostHeader: false },
     // A did or a percent-encoded name is longer than the default of 100.
     routerOptions: { maxParamLength: 1_024 },
     clientErrorHandler: answerBrokenRequest,
@@ -210,7 +213,7 @@ function schemaOf(row: Route): FastifySchema {
     summary: doc,
     querystring: query,
     ...(params && { params }),
-    ...(takesTransaction && { consumes: [transactionType] }),
+    ...(takesTransaction && { consumes: [transactionType], body: SignedBytes }),
     response: { ...response, default: problem },
   };
 }

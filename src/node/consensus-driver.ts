@@ -241,8 +241,10 @@ export class ConsensusDriver {
         parts.forwardTransactions(effect.validator);
         break;
       case "catchUp":
-      case "assist":
         parts.catchUp();
+        break;
+      case "assist":
+        // Nothing to send: a node that is behind asks its peers for their tips every second.
         break;
       default:
         this.#performSlowly(effect);

@@ -4,24 +4,7 @@
  * transaction's arguments say what it does: `{events: n}` emits n events, `{set: {key: value}}`
  * changes state, `{fail: CODE}` ends with an error receipt.
  */
-import { compareUtf8 } from "../../../src/base/bytes.ts";
-import { LedgerError } from "../../../src/base/errors.ts";
-import { type Block, blockOf, type Header } from "../../../src/base/format/block.ts";
-import { didOf } from "../../../src/base/format/did.ts";
-import {
-  defaultParameters,
-  type Genesis,
-  genesisBlock,
-} from "../../../src/base/format/genesis.ts";
-import { canonicalJson } from "../../../src/base/format/json.ts";
-import { type Certificate, claimMessage } from "../../../src/base/format/message.ts";
-import { encodeReceipt, type Receipt } from "../../../src/base/format/receipt.ts";
-import { decodeTransaction, signTransaction } from "../../../src/base/format/transaction.ts";
-import { valueHashOf, zeroHash } from "../../../src/base/hash.ts";
-import type { Signer } from "../../../src/base/keys.ts";
-import { merklePath, merkleRoot } from "../../../src/base/proof/merkle.ts";
-import { isStateKey } from "../../../src/base/proof/state-proof.ts";
-import { portableSigner } from "../../../src/base/signer.ts";
+
 import type {
   ApiAppended,
   ApiEvent,
@@ -31,6 +14,20 @@ import type {
   ApiTransactionStatus,
   NodeStatus,
 } from "../../../src/api/api-node.ts";
+import { compareUtf8 } from "../../../src/base/bytes.ts";
+import { LedgerError } from "../../../src/base/errors.ts";
+import { type Block, blockOf, type Header } from "../../../src/base/format/block.ts";
+import { didOf } from "../../../src/base/format/did.ts";
+import { defaultParameters, type Genesis, genesisBlock } from "../../../src/base/format/genesis.ts";
+import { canonicalJson } from "../../../src/base/format/json.ts";
+import { type Certificate, claimMessage } from "../../../src/base/format/message.ts";
+import { encodeReceipt, type Receipt } from "../../../src/base/format/receipt.ts";
+import { decodeTransaction, signTransaction } from "../../../src/base/format/transaction.ts";
+import { valueHashOf, zeroHash } from "../../../src/base/hash.ts";
+import type { Signer } from "../../../src/base/keys.ts";
+import { merklePath, merkleRoot } from "../../../src/base/proof/merkle.ts";
+import { isStateKey } from "../../../src/base/proof/state-proof.ts";
+import { portableSigner } from "../../../src/base/signer.ts";
 import { StateTree } from "../../../src/ledger/state-tree.ts";
 
 const signers = Array.from({ length: 10 }, (_, index) =>

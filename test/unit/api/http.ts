@@ -1,9 +1,9 @@
 /** Raw HTTP for tests: `fetch` hides headers such as Host and repairs what tests want broken. */
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
-import { silentLog } from "../../../src/base/log.ts";
 import type { StreamLimits } from "../../../src/api/events.ts";
 import { type RunningApi, startApi } from "../../../src/api/server.ts";
+import { silentLog } from "../../../src/base/log.ts";
 import { FakeNode } from "./fake-node.ts";
 
 /** A fake node that serves. */
