@@ -5,6 +5,7 @@
  * stop: the reverse, so that nothing is signed or appended after the ledger has closed.
  */
 import { startApi } from "./api/server.ts";
+import { LedgerError } from "./base/errors.ts";
 import type { Block } from "./base/format/block.ts";
 import { publicKeyOf } from "./base/format/did.ts";
 import { type Genesis, genesisBlock, parseGenesis } from "./base/format/genesis.ts";
@@ -12,6 +13,7 @@ import { decodeSigningRecord } from "./base/format/signing-record.ts";
 import type { PublicKey } from "./base/keys.ts";
 import { limits } from "./base/limits.ts";
 import type { Log } from "./base/log.ts";
+import { quorumSize } from "./base/proof/certificate.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { openRepaired } from "./ledger/repair.ts";
 import { createExecute } from "./ledger/replay.ts";
@@ -21,6 +23,7 @@ import { ChainFollower, encodeDecided } from "./node/chain-follower.ts";
 import { steadyClock } from "./node/clock.ts";
 import { type NodeConfig, readText } from "./node/config.ts";
 import { ConsensusDriver } from "./node/consensus-driver.ts";
+import { signingRecordPath } from "./node/key-file.ts";
 import { type KeyLock, lockKey } from "./node/key-lock.ts";
 import { nodeLog } from "./node/log.ts";
 import { injectNative, nativeVerifier } from "./node/native-crypto.ts";
@@ -44,7 +47,11 @@ type Foundation = {
   readonly genesisText: string;
   readonly keys: NodeKeys;
   readonly log: Log;
+  readonly acceptLostVotes: boolean | undefined;
 };
+
+/** Parts that others call before they exist. */
+type Late = { driver?: ConsensusDriver; follower?: ChainFollower };
 
 /** Things to close, last opened first. */
 type Closers = (() => unknown)[];
@@ -56,7 +63,11 @@ type Closers = (() => unknown)[];
  */
 export async function startNode(
   config: NodeConfig,
-  options: { readonly passphrase: string },
+  options: {
+    readonly passphrase: string;
+    /** The operator's word, agreed with the others, that a lost record hides no vote. */
+    readonly acceptLostVotes?: boolean | undefined;
+  },
 ): Promise<RunningNode> {
   const closers: Closers = [];
   const stop = async () => {
@@ -68,7 +79,9 @@ export async function startNode(
     const genesisText = readText(config.genesis);
     const genesis = parseGenesis(genesisText);
     const keys = await openNodeKeys(config, genesis, options.passphrase);
-    const apiUrl = await run({ config, genesis, genesisText, keys, log }, closers);
+    const { acceptLostVotes } = options;
+    const foundation = { config, genesis, genesisText, keys, log, acceptLostVotes };
+    const apiUrl = await run(foundation, closers);
     log.info({ api: apiUrl }, "node started");
     return { apiUrl, stop };
   } catch (error) {
@@ -79,20 +92,16 @@ export async function startNode(
 
 async function run(foundation: Foundation, closers: Closers): Promise<string> {
   const { config, keys, log } = foundation;
-  if (keys.validator !== undefined) {
-    const lock: KeyLock = await lockKey(keys.validator.publicKey, log);
-    closers.push(() => lock.release());
-  }
+  const votes = await openVotes(foundation, closers);
   const clock = steadyClock();
   const { ledger, store } = await openLedger(foundation, clock, closers);
-  const recordFile = await SigningRecordFile.open(config.signingRecordFile);
-  closers.push(() => recordFile.file.close());
   const intake = new TransactionIntake(ledger);
   // The network's handlers need the driver and the driver needs the network: the handlers look
   // the driver up when they are called, which is after both exist.
-  const late: { driver?: ConsensusDriver; follower?: ChainFollower } = {};
+  const late: Late = {};
   const network = await startNetwork(foundation, ledger, { intake, late });
   closers.push(() => network.stop());
+  const isRecordLost = votes?.isLost === true && foundation.acceptLostVotes !== true;
   const follower = new ChainFollower({
     source: network,
     sink: ledger,
@@ -100,20 +109,17 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
     log,
     onAppended: () => late.driver?.noteAppended(),
     onFault: (reason) => late.driver?.halt(reason),
+    onCaughtUp: (peers) => resumeWhenKnown({ ledger, late, peers, keys }),
   });
   late.follower = follower;
-  const peerOf = new Map(keys.members.map(({ validator, peer }) => [validator, peer]));
   const driver = new ConsensusDriver({
     ledger: consensusView(ledger, store),
     signer: keys.validator,
-    record: recordFile.record && decodeSigningRecord(recordFile.record),
-    writeRecord: (bytes) => recordFile.file.write(bytes),
+    record: votes?.record && decodeSigningRecord(votes.record),
+    isRecordLost,
+    writeRecord: async (bytes) => votes?.file.write(bytes),
     broadcast: (bytes) => network.broadcast(directFrame("consensus", bytes)),
-    forwardTransactions: (validator) => {
-      const peer = peerOf.get(validator);
-      for (const frame of intake.pendingFrames())
-        if (peer !== undefined && peer !== keys.peerKey) network.send(peer, frame);
-    },
+    forwardTransactions: (validator) => forward(validator, { keys, intake, network }),
     decide: (block, certificate) => follower.append(block, certificate),
     catchUp: () => follower.poke(),
     verifier: nativeVerifier,
@@ -131,6 +137,56 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
   const api = await startApi({ node: apiNodeOf(parts), ...config.api, log });
   closers.push(() => api.stop());
   return api.url;
+}
+
+/** Locks the validator key and opens its signing record; nothing for a node that only follows. */
+async function openVotes(
+  { config, keys, log, acceptLostVotes }: Foundation,
+  closers: Closers,
+): Promise<Awaited<ReturnType<typeof SigningRecordFile.open>> | undefined> {
+  if (keys.validator === undefined || config.validatorKeyFile === undefined) return undefined;
+  const lock: KeyLock = await lockKey(keys.validator.publicKey, log);
+  closers.push(() => lock.release());
+  const path = config.signingRecordFile ?? signingRecordPath(config.validatorKeyFile);
+  const votes = await SigningRecordFile.open(path);
+  closers.push(() => votes.file.close());
+  if (!votes.isLost) return votes;
+  log.warn({ path, acceptLostVotes }, "the signing record is lost");
+  const validators = keys.members.length;
+  if (acceptLostVotes !== true && validators - 1 < quorumSize(validators))
+    throw new LedgerError("NODE_VOTES_LOST", { validators });
+  return votes;
+}
+
+/**
+ * Ends the abstention after a lost record: a quorum of others answered and has nothing more, so
+ * the tip here is the highest certified one. What was signed before can concern its successor;
+ * one height more is for a vote that was on its way.
+ */
+function resumeWhenKnown(found: {
+  readonly ledger: Ledger;
+  readonly late: Late;
+  readonly peers: readonly PublicKey[];
+  readonly keys: NodeKeys;
+}): void {
+  const { ledger, late, peers, keys } = found;
+  const { driver } = late;
+  if (driver?.awaitsTip !== true || peers.length < quorumSize(keys.members.length)) return;
+  driver.resumeSigningAbove(ledger.tip.height + 2);
+}
+
+function forward(
+  validator: PublicKey,
+  parts: {
+    readonly keys: NodeKeys;
+    readonly intake: TransactionIntake;
+    readonly network: Network;
+  },
+): void {
+  const { keys, intake, network } = parts;
+  const peer = keys.members.find((member) => member.validator === validator)?.peer;
+  if (peer === undefined || peer === keys.peerKey) return;
+  for (const frame of intake.pendingFrames()) network.send(peer, frame);
 }
 
 async function openLedger(
@@ -155,7 +211,7 @@ function startNetwork(
   ledger: Ledger,
   handlers: {
     readonly intake: TransactionIntake;
-    readonly late: { driver?: ConsensusDriver; follower?: ChainFollower };
+    readonly late: Late;
   },
 ): Promise<Network> {
   const { intake, late } = handlers;

@@ -341,6 +341,12 @@ const table = {
     meaning: "Another process on this machine votes with the same validator key.",
     next: "Stop the other node first; one key must never sign in two places.",
   },
+  NODE_VOTES_LOST: {
+    httpStatus: 409,
+    facts: ["validators"],
+    meaning: "The signing record is lost and the other validators are too few to learn from.",
+    next: "Agree with the others that this key signed nothing else; then `--accept-lost-votes`.",
+  },
   NODE_KEY_FOREIGN: {
     httpStatus: 409,
     facts: ["file", "key"],
@@ -517,11 +523,17 @@ const table = {
     meaning: "The gateway's outbox cannot be opened.",
     next: "Stop the other gateway with this directory, or restore the directory; do not delete it.",
   },
+  GATEWAY_OUTBOX_WRITE_FAILED: {
+    httpStatus: 500,
+    facts: ["directory", "reason"],
+    meaning: "The gateway cannot write to its outbox and has stopped; no reading was lost.",
+    next: "Make room on the disk or mend it, then start the gateway again with this directory.",
+  },
   GATEWAY_SENDER_REFUSED: {
     httpStatus: 403,
     facts: ["gateway", "refusal"],
     meaning: "The ledger refuses this gateway as such; no reading was lost.",
-    next: "Have an operator enrol the gateway, or use the key and genesis that belong together.",
+    next: "Have an operator enrol the gateway and register the meter to it, or use the right key.",
   },
   CLIENT_UNREACHABLE: {
     httpStatus: 503,
@@ -613,6 +625,12 @@ const table = {
     facts: ["id", "outcome", "height"],
     meaning: "The transaction is final, but its call failed: nothing but the receipt was written.",
     next: "Correct the arguments according to `outcome` and send a new transaction.",
+  },
+  CLI_INTERRUPTED: {
+    httpStatus: 400,
+    facts: [],
+    meaning: "The command was broken off by a signal before it was done.",
+    next: "Run it again; what it started was ended.",
   },
   CLI_DEMO_FAILED: {
     httpStatus: 500,

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { CommanderError, Command as Parser } from "commander";
-import { errorTable, isLedgerError } from "../base/errors.ts";
+import { errorTable, isLedgerError, LedgerError } from "../base/errors.ts";
 import { injectNative } from "../node/native-crypto.ts";
 import type { Command } from "./command.ts";
 import { commands } from "./commands.ts";
@@ -52,7 +52,8 @@ export async function main(argv: readonly string[], streams?: Streams): Promise<
     return state.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    terminal.note(describeError(error, isJson));
+    const shown = terminal.isInterrupted() ? new LedgerError("CLI_INTERRUPTED", {}) : error;
+    terminal.note(describeError(shown, isJson));
     return isLedgerError(error, "CLI_USAGE_INVALID") ? 2 : 1;
   }
 }

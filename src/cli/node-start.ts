@@ -34,6 +34,8 @@ export const nodeStart = command({
     const node = await startNode(config, { passphrase });
     terminal.result({ name: config.name, url: node.apiUrl }, `${config.name} at ${node.apiUrl}`);
     await Promise.race([aborted(ended), ...(untilStdinEnds ? [stdinEnd()] : [])]);
+    // An open stdin that is still read would keep the process after the node has stopped.
+    if (untilStdinEnds) process.stdin.destroy();
     await node.stop();
     return 0;
   },

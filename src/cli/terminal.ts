@@ -2,6 +2,7 @@
  * The terminal as commands see it: results on stdout, everything else on stderr. With `--json`
  * stdout carries JSON only, one value a line, so that it can be piped.
  */
+import { setMaxListeners } from "node:events";
 import { SingleBar } from "cli-progress";
 import type { PassphraseSources } from "../node/passphrase.ts";
 
@@ -23,6 +24,8 @@ export type Terminal = {
   readonly prompt: NonNullable<PassphraseSources["terminal"]>;
   /** Aborts at Ctrl-C or SIGTERM. From the first call on these no longer end the process. */
   interruption(): AbortSignal;
+  /** Whether that has happened. */
+  isInterrupted(): boolean;
 };
 
 /** The streams that a terminal writes to. */
@@ -56,6 +59,7 @@ export function processTerminal(isJson: boolean, streams: Streams = defaultStrea
       signal ??= abortOnSignals();
       return signal;
     },
+    isInterrupted: () => signal?.aborted === true,
   };
 }
 
@@ -65,8 +69,10 @@ function defaultStreams(): Streams {
 
 function abortOnSignals(): AbortSignal {
   const controller = new AbortController();
+  // One signal ends many requests at once, and each listens.
+  setMaxListeners(256, controller.signal);
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.on(name, () => controller.abort(name));
+    process.on(name, () => controller.abort());
   return controller.signal;
 }
 

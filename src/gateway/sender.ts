@@ -1,87 +1,74 @@
 /**
- * Brings the readings of an outbox onto the ledger: signs batches, sends them, waits, and forgets
- * a batch only when it has itself verified receipt, path and certificate.
+ * Empties an outbox: signs batches, has them delivered, a window of them at once, and moves the
+ * readings as the proven endings say (delivery.ts).
  *
- * | what happens | what the sender does |
+ * | ending | what the sender does |
  * |---|---|
- * | node away, mempool full, window too far | tries again, the next node first, with a pause |
  * | final, outcome `ok` | forgets the readings |
- * | final, another outcome; transaction too large | halves the batch, down to one reading |
- * | one reading refused | sets it aside with the code; it stays in the outbox |
- * | expired, or its nonce was taken | signs again, once that is proven (see below) |
- * | sender unknown, suspended, without the role, other chain | stops and says why; keeps all |
+ * | final, an outcome about readings | halves the batch, so that good readings land |
+ * | the same with one reading | sets it aside with the code; it stays in the outbox |
+ * | final, an outcome about the setting | signs again for the next start, stops, says why |
+ * | dead | signs again |
+ * | refused for good by all nodes | stops and says why; keeps everything |
  *
- * A transaction is signed again only when a certified header proves that the old one can never be
- * included: the header's time is at or past its expiry and the sender's replay window under the
- * header's state root does not hold its nonce. Even a wrong re-signing would bill nothing twice:
- * `metering.report` takes the same reading again without effect.
+ * Expiries count from this device's clock, kept between certified block time and a day after it.
+ * A slow clock would else sign what is dead already, for ever, and a clock years ahead what no
+ * block may hold for years. After a longer stop of the ledger the first batches are signed twice.
  */
-import { bytesToHex, hexToBytes } from "../base/bytes.ts";
+import { setMaxListeners } from "node:events";
+import { bytesToHex } from "../base/bytes.ts";
 import { isLedgerError, LedgerError } from "../base/errors.ts";
 import { didOf } from "../base/format/did.ts";
-import { checkNonce, decodeWindow, windowKey } from "../base/format/replay-window.ts";
 import type { Signer } from "../base/keys.ts";
 import type { Clock } from "../base/log.ts";
-import { type LedgerClient, signCall } from "../client/client.ts";
-import type { FinalTransaction, Trust } from "../client/finality.ts";
-import type { Outbox, StoredTransaction } from "./outbox.ts";
+import { signCall } from "../client/client.ts";
+import { Delivery, type DeliveryParts } from "./delivery.ts";
+import type { Outbox, SignedPart, StoredTransaction } from "./outbox.ts";
+import { isOutcomeOfSetting, refusalClass } from "./refusals.ts";
 import type { Reading } from "./source-csv.ts";
 
 /** What a sender is made of. */
-export type SenderParts = {
+export type SenderParts = Omit<DeliveryParts, "sender"> & {
   readonly outbox: Outbox;
-  readonly client: LedgerClient;
-  readonly trust: Trust;
   readonly signer: Signer;
   readonly clock: Clock;
   /** Readings in one transaction. */
   readonly batchCount: number;
   /** Transactions on their way at once. */
   readonly windowCount: number;
+  /** The most gas a call of this ledger may ask for. */
+  readonly gasLimitMax: number;
+  /** Life of a signed transaction; default 10 minutes. */
   readonly expiryMs?: number | undefined;
-  readonly waitMs?: number | undefined;
 };
 
 const expiryMsDefault = 600_000;
-const waitMsDefault = 20_000;
-const pauseMsFirst = 100;
-const pauseMsMax = 5_000;
-
-/** Refusals that end by themselves. */
-const passing: ReadonlySet<string> = new Set([
-  "CLIENT_UNREACHABLE",
-  "CLIENT_RESPONSE_INVALID",
-  "CLIENT_WAIT_TIMEOUT",
-  "CLIENT_PROOF_INVALID",
-  "MEMPOOL_FULL",
-  "MEMPOOL_SENDER_SHARE",
-  "TRANSACTION_NONCE_TOO_FAR",
-  "TRANSACTION_EXPIRY_TOO_FAR",
-  "NODE_NOT_READY",
-]);
-/** The old bytes may never be included; whether that is so has to be proven first. */
-const lost: ReadonlySet<string> = new Set([
-  "TRANSACTION_EXPIRED",
-  "TRANSACTION_NONCE_USED",
-  "TRANSACTION_NONCE_CONFLICT",
-]);
+/** How far the clock is followed ahead of certified block time; heartbeats are a minute apart. */
+const clockLeadMsMax = 24 * 3_600_000;
 
 /** Sends what an outbox holds. */
 export class Sender {
   readonly #parts: SenderParts;
+  readonly #delivery: Delivery;
   readonly #stop = new AbortController();
+  /** On their way, by nonce. */
   readonly #driven = new Map<number, Promise<void>>();
+  /** Signed, on disk, and not yet on their way: the window is full. */
+  #waiting: StoredTransaction[] = [];
   #wake: () => void = () => {};
-  #failure: unknown;
-  #lastError: string | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #lastRefusal: string | undefined;
 
   constructor(parts: SenderParts) {
     this.#parts = parts;
+    this.#delivery = new Delivery({ ...parts, sender: parts.signer.publicKey });
+    // Every delivery of the window listens to it.
+    setMaxListeners(0, this.#stop.signal);
   }
 
   /** The last thing that went wrong, also if it was put right since. */
   get lastError(): string | undefined {
-    return this.#lastError;
+    return this.#lastRefusal ?? this.#delivery.lastError;
   }
 
   /** True when it was stopped or has failed: nothing more is sent. */
@@ -101,73 +88,87 @@ export class Sender {
   }
 
   /**
-   * Sends until `isComplete` says that the source is at its end and the outbox is empty.
+   * Sends until `isAtEnd` says that no more readings will come and the outbox is empty, or until
+   * it is stopped. Afterwards nothing of it is under way any more.
    *
-   * @throws {LedgerError} GATEWAY_SENDER_REFUSED when the ledger refuses this gateway as such.
+   * @throws {LedgerError} GATEWAY_SENDER_REFUSED when the ledger refuses this gateway as such;
+   *   GATEWAY_OUTBOX_WRITE_FAILED.
    */
-  async run(isComplete: () => boolean): Promise<void> {
-    await this.#learnNonce().catch((error: unknown) => {
+  async run(isAtEnd: () => boolean): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      await this.#work(isAtEnd);
+    } catch (error) {
+      // The sender's own stop ends waits by an error that is none.
+      if (!signal.aborted || error !== signal.reason) this.#failure ??= { error };
+    } finally {
       this.#stop.abort();
-      throw error;
-    });
-    for (const transaction of await this.#parts.outbox.live()) this.#start(transaction);
-    while (!this.#stop.signal.aborted && this.#failure === undefined) {
+      await Promise.all(this.#driven.values());
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  async #work(isAtEnd: () => boolean): Promise<void> {
+    const { outbox } = this.#parts;
+    this.#waiting = await outbox.live();
+    await this.#learn();
+    while (!this.isStopped) {
+      // Made before looking, so that a call of `notify` while looking is not lost.
       const woken = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      const atEnd = isAtEnd();
       await this.#fill();
-      if (this.#driven.size === 0 && isComplete() && this.#parts.outbox.counts.queued === 0) return;
-      await woken;
+      if (this.#driven.size === 0 && atEnd && outbox.counts.queued === 0) return;
+      if (!this.isStopped) await woken;
     }
-    this.#stop.abort();
-    await Promise.all(this.#driven.values());
-    if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** Before anything is signed a proof tells block time and which nonces this key has used. */
+  async #learn(): Promise<void> {
+    try {
+      await this.#delivery.learn(this.#stop.signal);
+    } catch (error) {
+      throw this.#asRefusal(error);
+    }
+    await this.#raiseNonce();
+  }
+
+  #raiseNonce(): Promise<void> {
+    return this.#parts.outbox.raiseNonce(this.#delivery.nonceHighest + 1);
+  }
+
+  /** Fills the window, with what is signed already first: nonces must not fall behind. */
   async #fill(): Promise<void> {
     const { outbox, windowCount, batchCount } = this.#parts;
-    while (this.#driven.size < windowCount && !this.#stop.signal.aborted) {
-      const transaction = await outbox.sign(batchCount, (...input) => this.#sign(...input));
+    while (this.#driven.size < windowCount && !this.isStopped) {
+      const transaction =
+        this.#waiting.shift() ??
+        (await outbox.sign(batchCount, (...input) => this.#sign(...input)));
       if (transaction === undefined) return;
       this.#start(transaction);
     }
   }
 
-  /** At the very first start the node tells which nonces this key has used elsewhere. */
-  async #learnNonce(): Promise<void> {
-    const { outbox, client, signer } = this.#parts;
-    while (outbox.nextNonce === 0 && !this.#stop.signal.aborted) {
-      try {
-        const account = await client.account(didOf(signer.publicKey));
-        if (!account.enrolled) throw this.#refusal("TRANSACTION_SENDER_UNKNOWN");
-        const highest = Math.max(account.nonceHighest, account.pendingNonceHighest);
-        await outbox.startNonces(highest + 1);
-      } catch (error) {
-        await this.#passOver(error, pauseMsFirst);
-      }
-    }
-  }
-
-  #sign(readings: readonly Reading[], nonce: number): StoredTransaction {
-    const { signer, trust, clock, expiryMs = expiryMsDefault } = this.#parts;
-    const expiresAtMs = clock.nowMs() + expiryMs;
+  #sign(readings: readonly Reading[], nonce: number): SignedPart {
+    const { signer, trust, clock, gasLimitMax, expiryMs = expiryMsDefault } = this.#parts;
+    const { certifiedMs } = this.#delivery;
+    const nowMs = Math.min(Math.max(clock.nowMs(), certifiedMs), certifiedMs + clockLeadMsMax);
+    const expiresAtMs = nowMs + expiryMs;
     const args = { readings: readings.map((reading) => [...reading]) };
     const call = { contract: "metering", method: "report", args };
-    const options = {
-      signer,
-      chainId: trust.chainId,
-      nonce,
-      expiresAtMs,
-      gasLimit: gasLimitFor(readings),
-    };
+    const gasLimit = Math.min(gasLimitMax, gasLimitFor(readings));
+    const options = { signer, chainId: trust.chainId, nonce, expiresAtMs, gasLimit };
     const { id, bytes } = signCall(call, options);
-    return { nonce, id, bytes: bytesToHex(bytes), expiresAtMs, readings };
+    return { id, bytes: bytesToHex(bytes), expiresAtMs };
   }
 
   #start(transaction: StoredTransaction): void {
     const driven = this.#drive(transaction)
       .catch((error: unknown) => {
-        if (!this.#stop.signal.aborted) this.#failure ??= error;
+        if (error === this.#stop.signal.reason) return;
+        this.#failure ??= { error };
+        this.#stop.abort();
       })
       .finally(() => {
         this.#driven.delete(transaction.nonce);
@@ -178,108 +179,61 @@ export class Sender {
 
   /** Takes one transaction to its end. */
   async #drive(transaction: StoredTransaction): Promise<void> {
-    const { client, trust, waitMs: timeoutMs = waitMsDefault } = this.#parts;
-    const { signal } = this.#stop;
-    for (let pauseMs = pauseMsFirst; !signal.aborted; pauseMs = Math.min(pauseMs * 2, pauseMsMax)) {
-      try {
-        await client.submit(hexToBytes(transaction.bytes), { signal });
-        const final = await client.waitFinal(transaction.id, trust, { timeoutMs, signal });
-        return await this.#settle(transaction, final);
-      } catch (error) {
-        const code = codeOf(error);
-        if (code === "TRANSACTION_TOO_LARGE") return this.#split(transaction, code);
-        if (code !== undefined && lost.has(code)) {
-          if (await this.#replaceLost(transaction)) return;
-        }
-        await this.#passOver(error, pauseMs);
-      }
-    }
-  }
-
-  async #settle(transaction: StoredTransaction, { receipt }: FinalTransaction): Promise<void> {
-    if (receipt.outcome === "ok") return this.#parts.outbox.forget(transaction);
-    return this.#split(transaction, receipt.outcome);
-  }
-
-  /** Good readings must land although a bad one was among them. */
-  async #split(transaction: StoredTransaction, code: string): Promise<void> {
     const { outbox } = this.#parts;
     const { readings } = transaction;
-    this.#lastError = `${code}: ${readings.length} readings refused together`;
-    if (readings.length === 1) return outbox.refuse(transaction, code);
+    const ending = await this.#delivery
+      .deliver(transaction, this.#stop.signal)
+      .catch((error: unknown) => {
+        throw this.#asRefusal(error);
+      });
+    if (ending.kind === "dead") return this.#replace(transaction, [readings]);
+    const { outcome } = ending;
+    if (outcome === "ok") return outbox.forget(transaction);
+    this.#lastRefusal = `${outcome}: ${readings.length} readings from ${placeOf(readings[0])}`;
+    if (isOutcomeOfSetting(outcome)) {
+      // These bytes are used up; a later start needs others.
+      await this.#replace(transaction, [readings]);
+      throw this.#refusal(`${outcome} for ${metersOf(readings)}`);
+    }
+    if (readings.length === 1) return outbox.refuse(transaction, outcome);
     const half = Math.ceil(readings.length / 2);
-    await this.#replace(transaction, [readings.slice(0, half), readings.slice(half)]);
+    return this.#replace(transaction, [readings.slice(0, half), readings.slice(half)]);
   }
 
+  /** Parts wait for their turn, so that a batch in many parts does not burst the window. */
   async #replace(
     transaction: StoredTransaction,
     parts: readonly (readonly Reading[])[],
   ): Promise<void> {
-    const { outbox } = this.#parts;
-    const signer = this.#sign.bind(this);
-    for (const part of await outbox.replace(transaction, parts, signer)) this.#start(part);
+    await this.#raiseNonce();
+    const sign = this.#sign.bind(this);
+    this.#waiting.push(...(await this.#parts.outbox.replace(transaction, parts, sign)));
   }
 
-  /** @returns True when the old bytes are proven dead and others took their place. */
-  async #replaceLost(transaction: StoredTransaction): Promise<boolean> {
-    try {
-      if (!(await this.#isDead(transaction))) return false;
-    } catch (error) {
-      if (codeOf(error) === undefined) throw error;
-      return false;
-    }
-    await this.#replace(transaction, [transaction.readings]);
-    return true;
+  /** A refusal of all nodes is one of this gateway; other errors stay what they are. */
+  #asRefusal(error: unknown): unknown {
+    return refusalClass(error) === "final" && isLedgerError(error)
+      ? this.#refusal(error.code, error)
+      : error;
   }
 
-  /** Asks for the proof of the head comment. */
-  async #isDead({ id, nonce, expiresAtMs }: StoredTransaction): Promise<boolean> {
-    const { client, trust, signer } = this.#parts;
-    const status = await client.transaction(id);
-    if (status?.status === "final") return false;
-    const key = windowKey(didOf(signer.publicKey));
-    const { text, header } = await client.provenState(key, trust);
-    const verdict = checkNonce(decodeWindow(text), nonce);
-    if (verdict === "fresh" || verdict === "tooFar") return header.timestampMs >= expiresAtMs;
-    // The nonce was used and the ledger does not know these bytes: another body had it.
-    return status === undefined || status.status === "dropped";
-  }
-
-  /** Waits after an error that passes. @throws the error itself when it does not. */
-  async #passOver(error: unknown, pauseMs: number): Promise<void> {
-    const { signal } = this.#stop;
-    if (signal.aborted) return;
-    const code = codeOf(error);
-    if (code === undefined) throw error;
-    this.#lastError = (error as Error).message;
-    const isPassing = passing.has(code) || lost.has(code) || code === "CLIENT_TRANSACTION_DROPPED";
-    if (!isPassing) throw this.#refusal(code, error);
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, pauseMs);
-      const stop = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      signal.addEventListener("abort", stop, { once: true });
-    });
-  }
-
-  #refusal(code: string, cause?: unknown): LedgerError {
-    if (isLedgerError(cause, "GATEWAY_SENDER_REFUSED")) return cause;
+  #refusal(refusal: string, cause?: unknown): LedgerError {
     const gateway = didOf(this.#parts.signer.publicKey);
-    return new LedgerError("GATEWAY_SENDER_REFUSED", { gateway, refusal: code }, { cause });
+    return new LedgerError("GATEWAY_SENDER_REFUSED", { gateway, refusal }, { cause });
   }
 }
 
-/** The code of an error; a dropped transaction counts as the code it was dropped with. */
-function codeOf(error: unknown): string | undefined {
-  if (!isLedgerError(error)) return undefined;
-  if (error.code !== "CLIENT_TRANSACTION_DROPPED") return error.code;
-  const dropped = String(error.facts.dropped);
-  return lost.has(dropped) ? dropped : error.code;
+function placeOf(reading: Reading | undefined): string {
+  const [meter = "", instantMs = 0] = reading ?? [];
+  return `${meter} at ${new Date(instantMs).toISOString()}`;
+}
+
+function metersOf(readings: readonly Reading[]): string {
+  const meters = [...new Set(readings.map(([meter]) => meter))];
+  return meters.slice(0, 3).join(", ") + (meters.length > 3 ? ", ..." : "");
 }
 
 /** Gas for a batch: several times what a late reading costs, so only a fault runs out of it. */
 function gasLimitFor(readings: readonly Reading[]): number {
-  return Math.min(300_000_000, 5_000_000 + 1_500_000 * readings.length);
+  return 5_000_000 + 1_500_000 * readings.length;
 }

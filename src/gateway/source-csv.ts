@@ -39,6 +39,14 @@ const instantPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/;
 
 /** Bytes of one line at most: a register has 24 digits and the file names a meter by hand. */
 const lineBytesMax = 4_096;
+const parserOptions = {
+  bom: true,
+  columns: true,
+  trim: true,
+  info: true,
+  skip_empty_lines: true,
+  max_record_size: lineBytesMax,
+} as const;
 
 /**
  * Yields the readings of a file in its order.
@@ -48,11 +56,9 @@ const lineBytesMax = 4_096;
  *   FILE_UNREADABLE.
  */
 export async function* readCsv(file: string, meter: string): AsyncGenerator<Reading> {
-  const parser = createReadStream(file)
-    .on("error", (cause) => parser.destroy(cause))
-    .pipe(
-      parse({ bom: true, columns: true, trim: true, info: true, max_record_size: lineBytesMax }),
-    );
+  const source = createReadStream(file);
+  const parser = parse(parserOptions);
+  source.on("error", (cause) => parser.destroy(cause)).pipe(parser);
   let isFirst = true;
   try {
     for await (const { record, info } of parser as AsyncIterable<CsvRow>) {
@@ -62,6 +68,9 @@ export async function* readCsv(file: string, meter: string): AsyncGenerator<Read
     }
   } catch (cause) {
     throw asCsvError(cause, file);
+  } finally {
+    // Whoever stops reading half-way leaves no open file: `pipe` does not pass that on.
+    source.destroy();
   }
   if (isFirst) throw invalid({ file, line: 1 }, { column: "", expected: "readings", got: "none" });
 }
@@ -94,13 +103,21 @@ function checkColumns(record: Record<string, string>, file: string): void {
 
 function readingOf(record: Record<string, string>, meter: string, place: Place): Reading {
   const time = record[timeColumn] ?? "";
-  const instantMs = instantPattern.test(time) ? Date.parse(time) : Number.NaN;
-  if (Number.isNaN(instantMs))
+  const instantMs = instantOf(time);
+  if (instantMs === undefined)
     throw invalid(place, { column: timeColumn, expected: "2018-01-02T23:00:00Z", got: time });
   const [energyWh, volumeL, flow, back] = registerColumns.map((column) =>
     registerOf(record[column] ?? "", column, place),
   ) as [number, number, number, number];
   return [meter, instantMs, energyWh, volumeL, flow, back];
+}
+
+/** `Date.parse` takes the 30th of February for the 2nd of March, and 24:00 for the next day. */
+function instantOf(time: string): number | undefined {
+  const instantMs = instantPattern.test(time) ? Date.parse(time) : Number.NaN;
+  if (Number.isNaN(instantMs)) return undefined;
+  const isSame = new Date(instantMs).toISOString().startsWith(time.slice(0, 19));
+  return isSame ? instantMs : undefined;
 }
 
 function registerOf(text: string, column: string, place: Place): number {

@@ -94,6 +94,7 @@ function notReadyReasons({ keys, driver, follower, network }: ShownParts): strin
   const reasons: string[] = [];
   const { halted, validators } = driver.status;
   if (halted !== undefined) reasons.push(`this node votes no more: ${halted}`);
+  if (driver.isAbstaining) reasons.push("the signing record was lost: this node does not vote yet");
   const { catchingUp, claimedHeight } = follower.status;
   if (catchingUp) reasons.push(`catching up with height ${claimedHeight}`);
   const others = validators.length - (keys.validator === undefined ? 0 : 1);

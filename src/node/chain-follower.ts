@@ -64,6 +64,7 @@ export class ChainFollower {
   readonly #onAppended: AppendListener;
   readonly #penalties = new Map<PublicKey, number>();
   readonly #onFault: (reason: string) => void;
+  readonly #onCaughtUp: (peers: readonly PublicKey[]) => void;
   #queue: Promise<unknown> = Promise.resolve();
   #round: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -78,6 +79,8 @@ export class ChainFollower {
     onAppended: AppendListener;
     /** Told when this node itself is at fault: its state differs, or its contracts do not run. */
     onFault(reason: string): void;
+    /** Told with the peers that answered and from whom nothing more is to be had at the moment. */
+    onCaughtUp?(peers: readonly PublicKey[]): void;
   }) {
     this.#source = parts.source;
     this.#sink = parts.sink;
@@ -85,6 +88,7 @@ export class ChainFollower {
     this.#log = parts.log;
     this.#onAppended = parts.onAppended;
     this.#onFault = parts.onFault;
+    this.#onCaughtUp = parts.onCaughtUp ?? (() => {});
   }
 
   get status(): FollowerStatus {
@@ -139,6 +143,7 @@ export class ChainFollower {
       if (this.#stopped) return;
       if (height > this.#sink.tip.height) await this.#fetchFrom(peer, height);
     }
+    this.#onCaughtUp(claims.map(({ peer }) => peer));
   }
 
   async #askHeights(): Promise<{ peer: PublicKey; height: number }[]> {

@@ -23,8 +23,8 @@ const NodeConfigSchema = z.strictObject({
   peerKeyFile: z.string().min(1),
   /** File of mode 0600; else LOOPLEDGER_PASSPHRASE, else a prompt. */
   passphraseFile: z.string().min(1).optional(),
-  /** Beside the key, never in the ledger directory (D15). */
-  signingRecordFile: z.string().min(1),
+  /** Default: `<validatorKeyFile>.signed`. Never in the ledger directory (D15). */
+  signingRecordFile: z.string().min(1).optional(),
   p2p: z.strictObject({
     listen: z.array(Address).min(1).max(8),
     peers: z.array(z.strictObject({ peerKey: DidKey, address: Address })).max(256),
@@ -61,8 +61,8 @@ export function parseNodeConfig(text: string, directory: string): NodeConfig {
     genesis: absolute(config.genesis),
     ledgerDirectory: absolute(config.ledgerDirectory),
     peerKeyFile: absolute(config.peerKeyFile),
-    signingRecordFile: absolute(config.signingRecordFile),
     ...(config.validatorKeyFile && { validatorKeyFile: absolute(config.validatorKeyFile) }),
+    ...(config.signingRecordFile && { signingRecordFile: absolute(config.signingRecordFile) }),
     ...(config.passphraseFile && { passphraseFile: absolute(config.passphraseFile) }),
   };
 }

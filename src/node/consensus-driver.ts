@@ -24,7 +24,7 @@ import type { PublicKey, Signer, Verifier } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock, Log } from "../base/log.ts";
 import type { ConsensusEvent, Effect } from "../consensus/event.ts";
-import { messageOf } from "../consensus/signing.ts";
+import { isForeignUseOfKey, messageOf } from "../consensus/signing.ts";
 import { type ConsensusState, initialState, positions } from "../consensus/state.ts";
 import { step } from "../consensus/step.ts";
 import { verifyMessage } from "./verify-message.ts";
@@ -48,6 +48,8 @@ export type DriverParts = {
   /** `undefined` for a node that follows without voting. */
   readonly signer: Signer | undefined;
   readonly record: SigningRecord | undefined;
+  /** The record is lost: nothing is signed before `resumeSigningAbove`. */
+  readonly isRecordLost: boolean;
   writeRecord(bytes: Uint8Array): Promise<void>;
   broadcast(bytes: Uint8Array): void;
   forwardTransactions(validator: PublicKey): void;
@@ -103,7 +105,24 @@ export class ConsensusDriver {
       self: parts.signer?.publicKey,
       tip: this.#tip(),
       validators: parts.ledger.validators(),
+      abstainThroughHeight: parts.isRecordLost ? Number.MAX_SAFE_INTEGER : -1,
     });
+  }
+
+  /** True while nothing is signed because it is not known what was signed before. */
+  get isAbstaining(): boolean {
+    return this.#state.height <= this.#state.abstainThroughHeight;
+  }
+
+  /** True as long as `resumeSigningAbove` is to be called. */
+  get awaitsTip(): boolean {
+    return this.#state.abstainThroughHeight === Number.MAX_SAFE_INTEGER;
+  }
+
+  /** Ends the abstention that a lost record demands: heights above may be signed again. */
+  resumeSigningAbove(height: number): void {
+    this.#state = { ...this.#state, abstainThroughHeight: height };
+    this.#parts.log.warn({ height }, "signing record was lost; this node votes again above height");
   }
 
   /** Starts with what was signed before the restart. */
@@ -147,6 +166,10 @@ export class ConsensusDriver {
         validator: message.validator,
         height: message.height,
       });
+    if (isForeignUseOfKey(this.#state, message) && !this.#parts.isRecordLost) {
+      this.halt("another process signs with the validator key of this node");
+      return;
+    }
     this.#lastSeenMs.set(message.validator, this.#parts.clock.nowMs());
     this.#feed({ kind: "message", message });
   }

@@ -35,6 +35,7 @@ import { encodeJson, type JsonValue, parseJson } from "../base/format/json.ts";
 import type { Signer } from "../base/keys.ts";
 import { nativeSigner } from "./native-crypto.ts";
 import { readPrivateFile } from "./private-file.ts";
+import { SigningRecordFile } from "./signing-record-file.ts";
 
 /** What a key is for. A key that signs votes must not also sign transactions. */
 export type KeyPurpose = "validator" | "peer" | "account" | "gateway";
@@ -79,8 +80,14 @@ const fileBytesMax = 4096;
 /** Shortest passphrase of a key file that is not marked weak. */
 const passphraseCharsMin = 8;
 
+/** Returns where the signing record of a validator key is, unless configured otherwise (D15). */
+export function signingRecordPath(keyFile: string): string {
+  return `${keyFile}.signed`;
+}
+
 /**
- * Makes a key file with mode 0600; missing directories are made with mode 0700.
+ * Makes a key file with mode 0600; missing directories are made with mode 0700. A new validator
+ * key gets its empty signing record beside it.
  *
  * @param options.seed - 32 bytes for a key that exists already; else a new random key.
  * @throws {LedgerError} KEY_FILE_EXISTS or KEY_PASSPHRASE_SHORT.
@@ -104,6 +111,9 @@ export async function createKeyFile(options: {
     : { ...cost, N: 131_072 as const };
   const content = await seal({ purpose, publicKey, kdf }, seed, passphrase);
   await writeNewFile(file, `${JSON.stringify(content, undefined, 2)}\n`);
+  // Only of a key made here is it known that nothing was signed with it yet.
+  if (purpose === "validator" && options.seed === undefined)
+    await SigningRecordFile.create(signingRecordPath(file));
   return { did: publicKey };
 }
 

@@ -8,15 +8,17 @@
  * Invariants:
  *
  * (1) When `write` has returned, the record is on disk.
- * (2) `read` gives the newest whole record; a torn one is passed over only when the other slot
+ * (2) `open` gives the newest whole record; a torn one is passed over only when the other slot
  *     is whole.
+ * (3) A key is born with an empty record ("nothing was signed"). No slot at all therefore means
+ *     that the record is lost, and nobody knows what was signed.
  *
  * | bytes | meaning |
  * |---|---|
  * | 0..7 | sequence, big endian |
  * | 8..11 | payload length, big endian |
  * | 12..43 | SHA-256 of sequence, length and payload |
- * | 44.. | payload: the encoded record |
+ * | 44.. | payload: the encoded record; empty when nothing was signed |
  */
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -38,15 +40,24 @@ export class SigningRecordFile {
     this.#sequence = sequence;
   }
 
+  /** Writes the empty record a new key starts with; an existing record is left as it is. */
+  static async create(path: string): Promise<void> {
+    const { file, isLost } = await SigningRecordFile.open(path);
+    if (isLost) await file.write(new Uint8Array());
+    await file.close();
+  }
+
   /**
-   * Opens or creates the record.
+   * Opens the record.
    *
-   * @returns The file and the last record, `undefined` when nothing was ever signed with it.
+   * @returns The file; the last record, `undefined` when nothing was signed; whether it is lost.
    * @throws {LedgerError} SIGNING_RECORD_CORRUPT when slots exist but none is whole.
    */
-  static async open(
-    path: string,
-  ): Promise<{ file: SigningRecordFile; record: Uint8Array | undefined }> {
+  static async open(path: string): Promise<{
+    file: SigningRecordFile;
+    record: Uint8Array | undefined;
+    isLost: boolean;
+  }> {
     const found = await Promise.all([readSlot(`${path}.a`), readSlot(`${path}.b`)]);
     const whole = found.filter((slot) => slot !== "torn" && slot !== undefined);
     if (whole.length === 0 && found.includes("torn"))
@@ -58,7 +69,8 @@ export class SigningRecordFile {
     const handles = [await openSlot(`${path}.a`), await openSlot(`${path}.b`)] as const;
     await syncDirectory(dirname(path));
     const file = new SigningRecordFile(handles, newest?.sequence ?? 0n);
-    return { file, record: newest?.payload };
+    const record = newest === undefined || newest.payload.length === 0 ? undefined : newest.payload;
+    return { file, record, isLost: newest === undefined };
   }
 
   /** Writes the next record; returns once it is on disk. */

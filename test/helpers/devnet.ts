@@ -72,7 +72,7 @@ export class TestNode {
   }
 
   get isRunning(): boolean {
-    return this.#child !== undefined && this.#child.exitCode === null && !this.#child.killed;
+    return this.#child?.exitCode === null && this.#child.signalCode === null;
   }
 
   /** Starts the process; does not wait until it is ready. */
@@ -91,7 +91,7 @@ export class TestNode {
   /** Ends the process and waits until it is gone. */
   async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || !this.isRunning) return;
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.kill(signal);
     const late = setTimeout(() => child.kill("SIGKILL"), stopMsMax);

@@ -13,7 +13,6 @@ import { command, text, wholeNumber } from "../command.ts";
 import { peerPortDistance } from "../devnet/layout.ts";
 import { makeDevnet } from "../devnet/make.ts";
 import { isFree, stopNodes } from "../devnet/processes.ts";
-import type { Terminal } from "../terminal.ts";
 import { reportText } from "./report.ts";
 import { runDemo } from "./run.ts";
 
@@ -46,50 +45,31 @@ export const demo = command({
   examples: ["loopledger demo", "loopledger demo --json", "loopledger demo --keep --dir /tmp/demo"],
   input,
   async run(options, terminal) {
+    const { dir } = options;
+    const directory =
+      dir === undefined ? await mkdtemp(join(tmpdir(), "loopledger-demo-")) : resolve(dir);
     const signal = terminal.interruption();
-    const isOwn = options.dir === undefined;
-    const directory = resolve(options.dir ?? (await mkdtemp(join(tmpdir(), "loopledger-demo-"))));
+    terminal.note("making keys and genesis of four stakeholders");
+    const basePort = await freeBasePort();
+    const devnet = await makeDevnet({ directory, nodeCount, basePort });
     try {
-      return await inDirectory(directory, options, { terminal, signal });
+      const { report, remarks } = await runDemo({
+        devnet,
+        terminal,
+        signal,
+        dataDirectory: shippedData,
+        outDirectory: resolve(options.out),
+        seed: options.seed ?? Math.floor(Math.random() * seedMax),
+      });
+      terminal.result(report, reportText(report, remarks));
+      return report.evidence.verified && report.tamper.detected ? 0 : 1;
     } finally {
+      await stopNodes(devnet.nodes, "SIGKILL");
       if (options.keep) terminal.note(`kept: ${directory}`);
-      // A directory that was named is removed as well, but never one that held something before.
-      else if (isOwn || wasMade.has(directory)) await rm(directory, { recursive: true });
+      else await rm(directory, { recursive: true });
     }
   },
 });
-
-/** Directories that this process made a devnet in. */
-const wasMade = new Set<string>();
-
-async function inDirectory(
-  directory: string,
-  { out, seed }: z.infer<typeof input>,
-  { terminal, signal }: { readonly terminal: Terminal; readonly signal: AbortSignal },
-): Promise<number> {
-  terminal.note("making keys and genesis of four stakeholders");
-  const basePort = await freeBasePort();
-  const devnet = await makeDevnet({ directory, nodeCount, basePort });
-  wasMade.add(directory);
-  try {
-    const { report, remarks } = await runDemo({
-      devnet,
-      terminal,
-      signal,
-      dataDirectory: shippedData,
-      outDirectory: resolve(out),
-      seed: seed ?? Math.floor(Math.random() * seedMax),
-    });
-    terminal.result(report, reportText(report, remarks));
-    return report.evidence.verified && report.tamper.detected ? 0 : 1;
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    terminal.note("broken off");
-    return 1;
-  } finally {
-    await stopNodes(devnet.nodes, "SIGKILL");
-  }
-}
 
 /** Finds ports that are free now, at another place in every run so that runs do not collide. */
 async function freeBasePort(): Promise<number> {

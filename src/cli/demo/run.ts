@@ -25,6 +25,7 @@ export async function runDemo(
 ): Promise<{ readonly report: DemoReport; readonly remarks: DemoRemarks }> {
   const { devnet, terminal, signal } = plan;
   const stage = await openStage(plan);
+  signal.throwIfAborted();
   const startMs = performance.now();
   terminal.note("starting four nodes");
   for (const node of devnet.nodes) startNodeProcess(node, { isTied: true });

@@ -99,7 +99,6 @@ function nodeYaml(devnet: Devnet, node: DevnetNode, members: readonly Member[]):
     validatorKeyFile: "validator.json",
     peerKeyFile: "peer.json",
     passphraseFile: "../../passphrase",
-    signingRecordFile: "signing-record",
     p2p: { listen: [address(own)], peers: peers.filter((_, index) => index !== own) },
     api: { port: devnet.basePort + own },
   });

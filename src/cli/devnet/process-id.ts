@@ -15,7 +15,8 @@ export function startTimeOf(pid: number): string | undefined {
 
 /** Tells whether a process still runs. */
 export function isRunning({ pid, startedAt }: ProcessId): boolean {
-  return startTimeOf(pid) === startedAt;
+  // A process that could not be started has neither number nor time.
+  return typeof startedAt === "string" && startTimeOf(pid) === startedAt;
 }
 
 /** Sends a signal if the process still runs; answers whether it did. */

@@ -51,6 +51,8 @@ export function startNodeProcess(
   // A process group of its own: a Ctrl-C on the terminal is for the command, not for the nodes.
   const child = spawn(process.execPath, args, { detached: true, stdio: [stdin, log, log] });
   closeSync(log);
+  // A program that cannot be started is found out by who waits for the node.
+  child.once("error", () => {});
   const { pid } = child;
   const startedAt = pid === undefined ? undefined : startTimeOf(pid);
   writeFileSync(node.processFile, JSON.stringify({ pid, startedAt }));

@@ -39,11 +39,12 @@ it("answers under its loopback names with its own port, and under no other", asy
     "127.0.0.1",
     `127.0.0.1.evil.example:${port}`,
     `localhost.:${port}`,
-    "",
   ];
   for (const host of foreign) expectProblem(await withHost(host), "API_HOST_REFUSED");
-  const none = await raw(port, "GET /v1/status HTTP/1.1\r\nconnection: close\r\n\r\n");
-  expect(none).toContain("API_HOST_REFUSED");
+  for (const line of ["", "host:\r\n"]) {
+    const none = await raw(port, `GET /v1/status HTTP/1.1\r\n${line}connection: close\r\n\r\n`);
+    expect(none).toContain("API_HOST_REFUSED");
+  }
 });
 
 it("guards health, metrics, unknown routes and streams alike", async () => {

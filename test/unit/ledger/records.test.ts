@@ -134,6 +134,60 @@ describe("checks of LevelDB files", () => {
   });
 });
 
+describe("checks of files made by hand", () => {
+  const concat = (...parts: (Uint8Array | number[])[]) =>
+    Buffer.concat(parts.map((part) => Uint8Array.from(part)));
+  const fragment = (type: number, length: number) => {
+    const body = concat([type], new Uint8Array(length).fill(7));
+    const head = Buffer.alloc(6);
+    head.writeUInt32LE(maskedCrc32c(body));
+    head.writeUInt16LE(length, 4);
+    return concat(head, body);
+  };
+  const [full, first, middle, last] = [1, 2, 3, 4];
+
+  it("want zeros where a log block has no room for a fragment", () => {
+    const filler = fragment(full, 32_768 - 7 - 3);
+    expect(logProblem(concat(filler, [0, 0, 0], fragment(full, 9)))).toBeUndefined();
+    const problem = { offset: 32_765, reason: "padding is not zero" };
+    expect(logProblem(concat(filler, [0, 4, 0], fragment(full, 9)))).toEqual(problem);
+  });
+
+  it("want log fragments in order, and none missing at the end", () => {
+    const log = (...types: number[]) =>
+      logProblem(concat(...types.map((type) => fragment(type, 5))));
+    expect(log(full, first, middle, middle, last, first, last)).toBeUndefined();
+    for (const types of [[middle], [last], [first, full], [first, first], [5], [0]])
+      expect(log(...types)?.reason).toBe("a fragment is out of order");
+    for (const types of [[first], [full, first, middle]])
+      expect(log(...types)?.reason).toContain("ends within a batch");
+  });
+
+  // A table without entries: a metaindex and an index block with one restart point each.
+  const block = () => {
+    const contents = concat([0, 0, 0, 0, 1, 0, 0, 0, 0]);
+    const checksum = Buffer.alloc(4);
+    checksum.writeUInt32LE(maskedCrc32c(contents));
+    return concat(contents, checksum);
+  };
+  const magic = Buffer.from("57fb808b247547db", "hex");
+  const footer = (...handles: number[]) =>
+    concat(handles, new Uint8Array(40 - handles.length), magic);
+
+  it("want no byte of a table outside of its blocks", () => {
+    expect(tableProblem(concat(block(), block(), footer(0, 8, 13, 8)))).toBeUndefined();
+    const gap = concat(block(), [1, 2], block(), footer(0, 8, 15, 8));
+    expect(tableProblem(gap)?.reason).toBe("blocks do not follow one another");
+    const tail = concat(block(), block(), [1, 2], footer(0, 8, 13, 8));
+    expect(tableProblem(tail)?.reason).toBe("bytes between the blocks and the footer");
+  });
+
+  it("want handles in their shortest form, or a flipped bit could hide in one", () => {
+    const longer = concat(block(), block(), footer(0, 8, 13, 0x88, 0));
+    expect(tableProblem(longer)).toBeDefined();
+  });
+});
+
 describe("value cache", () => {
   it("forgets the least recently used beyond its bound, and what is deleted", () => {
     const cache = new ValueCache(9);

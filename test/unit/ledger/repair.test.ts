@@ -81,6 +81,18 @@ describe("repair of a store", () => {
     await expectHealed(store);
   });
 
+  it("leaves nothing of a dropped block behind, also when it changed no state", async () => {
+    const chain = new TestChain(genesis);
+    database = memoryDatabase();
+    const whole = await LedgerStore.open({ database, genesis, log: silentLog });
+    for (const input of [...(await chain.blocks(2)), await chain.next([])])
+      await whole.append(input);
+    await remove(recordKeys.block(3));
+    expect((await repaired()).tip.height).toBe(2);
+    const options = { database, genesis, verifier: testVerifier, execute: executeToys };
+    expect(await verifyChain(options)).toMatchObject({ problems: [], validHeight: 2 });
+  });
+
   it("keeps all blocks when only the tip record or the genesis block is lost", async () => {
     for (const key of [recordKeys.tip, recordKeys.block(0)]) {
       await remove(key);

@@ -71,6 +71,7 @@ function drive(overrides: Overrides = {}) {
       },
     },
     record: undefined,
+    isRecordLost: false,
     writeRecord: async (bytes) => {
       await new Promise((resolve) => setImmediate(resolve));
       records.push(decodeSigningRecord(bytes));
@@ -177,5 +178,31 @@ describe("the consensus driver", () => {
     await until(() => driver.status.halted !== undefined);
     await driver.stop();
     expect(driver.status.halted).toContain("LEDGER_DIVERGENCE");
+  });
+
+  it("halts when another process signs with its key", async () => {
+    const { driver, sent } = drive();
+    driver.start();
+    await until(() => sent.length > 0);
+    const claim = { kind: "commit", height: 1, round: 0, blockHash: "33".repeat(32) } as const;
+    const signature = proposer.sign(claimMessage(claim, chainId));
+    driver.receive(encodeMessage({ ...claim, validator: proposer.publicKey, signature }));
+    await driver.stop();
+    expect(driver.status.halted).toContain("another process");
+  });
+
+  it("signs nothing after its record was lost until it knows what is decided", async () => {
+    const { driver, sent, decisions } = drive({
+      validators: [proposer.publicKey],
+      isRecordLost: true,
+    });
+    driver.start();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(sent).toEqual([]);
+    expect(driver.isAbstaining).toBe(true);
+    driver.resumeSigningAbove(0);
+    driver.noteWork();
+    await until(() => decisions.length > 0);
+    await driver.stop();
   });
 });

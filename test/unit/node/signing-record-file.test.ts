@@ -29,6 +29,24 @@ describe("the signing record", () => {
     expect(await reread(fresh())).toBeUndefined();
   });
 
+  it("(3) tells a key that never signed from one whose record is lost", async () => {
+    const path = fresh();
+    const lost = await SigningRecordFile.open(path);
+    await lost.file.close();
+    expect(lost.isLost).toBe(true);
+    await SigningRecordFile.create(path);
+    const born = await SigningRecordFile.open(path);
+    await born.file.close();
+    expect([born.isLost, born.record]).toEqual([false, undefined]);
+  });
+
+  it("leaves an existing record alone when it is created once more", async () => {
+    const path = fresh();
+    await writeAll(path, [1, 2, 3]);
+    await SigningRecordFile.create(path);
+    expect(await reread(path)).toBe(3);
+  });
+
   it("(1) gives back what was written last, over several openings", async () => {
     const path = fresh();
     await writeAll(path, [1, 2, 3]);
