@@ -31,7 +31,7 @@ export interface ApiNode {
 }
 
 /** Who the node is. */
-export type NodeIdentity = {
+type NodeIdentity = {
   readonly name: string;
   /** Version of this program. */
   readonly version: string;
@@ -62,7 +62,7 @@ export type NodeStatus = {
 };
 
 /** A validator as this node last heard of it; absent fields: not yet. */
-export type ValidatorStatus = {
+type ValidatorStatus = {
   readonly validator: Did;
   readonly name: string;
   readonly height: number | undefined;
@@ -72,7 +72,7 @@ export type ValidatorStatus = {
 };
 
 /** A value of the past with the height that wrote it. */
-export type ValueAt = { readonly value: string | undefined; readonly writtenAt: number };
+type ValueAt = { readonly value: string | undefined; readonly writtenAt: number };
 
 /** The ledger's facade, as far as it is used here. */
 export interface ApiLedger {
@@ -113,7 +113,7 @@ export interface ApiLedger {
 }
 
 /** State after the tip. */
-export interface ApiState {
+interface ApiState {
   get(key: string): string | undefined;
   range(range: {
     readonly from: string;
@@ -124,7 +124,7 @@ export interface ApiState {
 }
 
 /** What became of accepted bytes. */
-export type ApiSubmission =
+type ApiSubmission =
   | { readonly id: Hash; readonly status: "pending" }
   | { readonly id: Hash; readonly status: "final" };
 
@@ -144,7 +144,7 @@ export type ApiFinal = {
 };
 
 /** What a sender needs to know before it signs. */
-export type ApiSenderInfo = {
+type ApiSenderInfo = {
   readonly did: Did;
   readonly entry:
     | {
@@ -166,7 +166,7 @@ export type ApiStoredBlock = {
 };
 
 /** All that proves a final transaction. */
-export type ApiTransactionProof = {
+type ApiTransactionProof = {
   readonly transaction: { readonly bytes: Uint8Array };
   readonly receiptBytes: Uint8Array;
   readonly header: Header;
@@ -202,7 +202,7 @@ export type ApiEvent = {
 export type ApiCursor = { readonly height: number; readonly index: number };
 
 /** What a view gave: `outcome` is `ok` or the code of its refusal. */
-export type ApiViewOutcome = {
+type ApiViewOutcome = {
   readonly outcome: string;
   readonly gasUsed: number;
   readonly resultJson?: string;

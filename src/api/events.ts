@@ -155,12 +155,20 @@ class Client {
     });
   }
 
-  /** Waits until at most so many bytes are unsent. @returns False when it took too long. */
+  /**
+   * Waits until at most so many bytes are unsent.
+   *
+   * @returns False when nothing at all was taken for `stallMsMax`; appends meanwhile do not count.
+   */
   async flushedTo(bytesMax: number): Promise<boolean> {
+    const { stallMsMax } = this.#bounds;
+    let sinceMs = performance.now();
     while (this.isOpen && this.#unsentBytes > bytesMax) {
+      const leftMs = sinceMs + stallMsMax - performance.now();
+      if (leftMs <= 0) return false;
       const before = this.#unsentBytes;
-      await this.#change(this.#bounds.stallMsMax);
-      if (this.#unsentBytes >= before && this.isOpen) return false;
+      await this.#change(leftMs);
+      if (this.#unsentBytes < before) sinceMs = performance.now();
     }
     return true;
   }

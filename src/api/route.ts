@@ -37,7 +37,7 @@ export type Answer =
   | { readonly stream: (response: ServerResponse) => void };
 
 /** One documented answer. */
-export type RouteAnswer = {
+type RouteAnswer = {
   readonly doc: string;
   /** Default `application/json`. */
   readonly type?: string;

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { hash32Pattern } from "../base/hash.ts";
 
 /** A hash, or a public key in formats that have no did:key. */
-export const HashText = z.string().regex(hash32Pattern);
+const HashText = z.string().regex(hash32Pattern);
 /** Bytes as hexadecimal text. The form is not checked again: this node made it. */
 const Hex = z.string().describe("Bytes, lowercase hexadecimal.");
 const DidText = z.string().describe("did:key of an Ed25519 key.");
@@ -47,7 +47,7 @@ export const StatusAnswer = z.object({
 });
 
 /** A header in readable form. */
-export const BlockSummary = z.object({
+const BlockSummary = z.object({
   height: Count,
   hash: HashText,
   parentHash: HashText,
@@ -209,7 +209,7 @@ export const HistoryAnswer = z.object({
 });
 
 /** One event. */
-export const EventAnswer = z.object({
+const EventAnswer = z.object({
   height: Count,
   index: Count.describe("Position among all events of the block."),
   transactionId: HashText,

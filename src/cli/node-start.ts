@@ -2,7 +2,6 @@
 import { z } from "zod";
 import { readNodeConfig } from "../node/config.ts";
 import { readPassphrase } from "../node/passphrase.ts";
-import { startNode } from "../node.ts";
 import { command, text } from "./command.ts";
 
 /** The command. */
@@ -31,6 +30,9 @@ export const nodeStart = command({
       environment,
       terminal: { ...prompt, question },
     });
+    // Loaded here only: the network and HTTP libraries take most of a second, which no other
+    // command has to wait for.
+    const { startNode } = await import("../node.ts");
     const node = await startNode(config, { passphrase });
     terminal.result({ name: config.name, url: node.apiUrl }, `${config.name} at ${node.apiUrl}`);
     await Promise.race([aborted(ended), ...(untilStdinEnds ? [stdinEnd()] : [])]);

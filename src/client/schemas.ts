@@ -47,7 +47,7 @@ export const Status = z.object({
 });
 
 /** A receipt as a node tells it; `verifyFinal` gives the proven one. */
-export const Receipt = z.object({
+const Receipt = z.object({
   outcome: z.string(),
   gasUsed: Count,
   events: z.array(z.object({ contract: z.string(), topic: z.string(), data: Json })),
@@ -55,7 +55,7 @@ export const Receipt = z.object({
 });
 
 /** What a transaction asks for, in readable form. */
-export const Call = z.object({
+const Call = z.object({
   sender: z.string(),
   nonce: Count,
   expiresAtMs: Count,
@@ -148,7 +148,7 @@ export const StateHistory = z.object({
 });
 
 /** A header in readable form. */
-export const BlockSummary = z.object({
+const BlockSummary = z.object({
   height: Count,
   hash: HashText,
   parentHash: HashText,

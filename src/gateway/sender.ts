@@ -119,9 +119,14 @@ export class Sender {
       });
       const atEnd = isAtEnd();
       await this.#fill();
-      if (this.#driven.size === 0 && atEnd && outbox.counts.queued === 0) return;
+      if (atEnd && this.#isIdle && outbox.counts.queued === 0) return;
       if (!this.isStopped) await woken;
     }
+  }
+
+  /** A delivery may end while the window is filled, and leave parts that wait. */
+  get #isIdle(): boolean {
+    return this.#driven.size === 0 && this.#waiting.length === 0;
   }
 
   /** Before anything is signed a proof tells block time and which nonces this key has used. */

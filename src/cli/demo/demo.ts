@@ -10,9 +10,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { command, text, wholeNumber } from "../command.ts";
-import { peerPortDistance } from "../devnet/layout.ts";
 import { makeDevnet } from "../devnet/make.ts";
-import { isFree, stopNodes } from "../devnet/processes.ts";
+import { freeBasePort, stopNodes } from "../devnet/processes.ts";
 import { reportText } from "./report.ts";
 import { runDemo } from "./run.ts";
 
@@ -50,7 +49,7 @@ export const demo = command({
       dir === undefined ? await mkdtemp(join(tmpdir(), "loopledger-demo-")) : resolve(dir);
     const signal = terminal.interruption();
     terminal.note("making keys and genesis of four stakeholders");
-    const basePort = await freeBasePort();
+    const basePort = await freeBasePort(nodeCount);
     const devnet = await makeDevnet({ directory, nodeCount, basePort });
     try {
       const { report, remarks } = await runDemo({
@@ -70,14 +69,3 @@ export const demo = command({
     }
   },
 });
-
-/** Finds ports that are free now, at another place in every run so that runs do not collide. */
-async function freeBasePort(): Promise<number> {
-  for (;;) {
-    const base = 20_000 + Math.floor(Math.random() * 10_000);
-    const ports = Array.from({ length: nodeCount }, (_, index) => base + index);
-    const all = [...ports, ...ports.map((port) => port + peerPortDistance)];
-    const free = await Promise.all(all.map(isFree));
-    if (free.every(Boolean)) return base;
-  }
-}

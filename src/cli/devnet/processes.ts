@@ -21,6 +21,9 @@ const readyMsMax = 60_000;
 /** A node that does not stop cleanly in this time is killed. */
 const stopMsMax = 15_000;
 const pollMs = 50;
+/** Below the ports that systems give to outgoing connections by themselves. */
+const basePortMin = 20_000;
+const basePortSpread = 10_000;
 
 /** Returns the remembered process of a node if it runs. */
 export function runningProcess(node: DevnetNode): ProcessId | undefined {
@@ -117,6 +120,17 @@ export function isFree(port: number): Promise<boolean> {
     server.once("error", () => resolve(false));
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
+}
+
+/** Finds free ports for a devnet, at another place in every run so that runs do not collide. */
+export async function freeBasePort(nodeCount: number): Promise<number> {
+  for (;;) {
+    const base = basePortMin + Math.floor(Math.random() * basePortSpread);
+    const ports = Array.from({ length: nodeCount }, (_, index) => base + index);
+    const all = [...ports, ...ports.map((port) => port + peerPortDistance)];
+    const free = await Promise.all(all.map(isFree));
+    if (free.every(Boolean)) return base;
+  }
 }
 
 /** Waits. */

@@ -1,0 +1,205 @@
+/**
+ * `npm run bench`: throughput and time to finality of a devnet of four node processes on this
+ * machine, and what single operations cost. Prints a table, or with `--json` one object.
+ *
+ * Options: `--seconds N` length of each paced phase (10), `--rate N` its transactions a second
+ * (300), `--base-port P` (22000), `--json`. Nothing is asserted: figures belong to a machine and to
+ * what else runs on it, so read the ratios, and the CPU time a transaction takes.
+ */
+import { cpus, loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import { callCosts, verifierCosts } from "./costs.mjs";
+import { startDevnet } from "./devnet.mjs";
+import { FinalityFeed, post, runLoad } from "./load.mjs";
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "10" },
+    rate: { type: "string", default: "300" },
+    "base-port": { type: "string", default: "22000" },
+    json: { type: "boolean", default: false },
+  },
+});
+const seconds = Number(values.seconds);
+const rate = Number(values.rate);
+const gatewayCount = 16;
+const batchCount = 100;
+/** On their way at once where as much as possible is sent. */
+const singleWindow = 400;
+const warmUpCount = 2_000;
+const batchWindow = 24;
+
+const note = (text) => console.error(text);
+const nextReading = new Array(gatewayCount).fill(0);
+
+/** The next readings of a gateway's meter: one a minute, all registers rising. */
+function readingsOf(gateway, count) {
+  const from = nextReading[gateway];
+  nextReading[gateway] += count;
+  return Array.from({ length: count }, (_, offset) => {
+    const index = from + offset;
+    const instantMs = Date.UTC(2019, 0, 1) + index * 60_000;
+    return [`m-${gateway}`, instantMs, index * 100, index * 3, index * 180, index * 90];
+  });
+}
+
+function prepare(devnet, transactionCount, readingCount) {
+  return Array.from({ length: transactionCount }, (_, index) => {
+    const gateway = index % gatewayCount;
+    const readings = readingsOf(gateway, readingCount);
+    return devnet.sign(devnet.gateways[gateway], "report", { readings });
+  });
+}
+
+async function registerMeters(devnet, feed) {
+  const { didOf } = await import("../dist/base/format/did.js");
+  const all = devnet.gateways.map(({ publicKey }, index) => {
+    const args = { meter: `m-${index}`, kind: "heat", gateway: didOf(publicKey) };
+    const { id, bytes } = devnet.signOperator("registerMeter", args);
+    return new Promise((resolve, reject) => {
+      feed.expect(id, resolve);
+      post(devnet.nodes[0].url, undefined, bytes).then(
+        (code) => code !== undefined && reject(new Error(code)),
+        reject,
+      );
+    });
+  });
+  await Promise.all(all);
+}
+
+/** Runs one load and adds what it cost the nodes. */
+async function measure(devnet, title, load) {
+  note(`bench: ${title} ...`);
+  const cpuStartMs = devnet.cpuMs();
+  const before = (await devnet.statuses()).find((status) => status !== undefined);
+  const result = await runLoad(load);
+  const after = (await devnet.statuses()).find((status) => status !== undefined);
+  const nodesCpuMs = devnet.cpuMs() - cpuStartMs;
+  return {
+    title,
+    ...result,
+    blocks: after.height - before.height,
+    nodesCpuMs,
+    nodesCpuMsPerTransaction: nodesCpuMs / result.final,
+    /** Of all processors: what nodes and generator together got. */
+    cpuShare: (nodesCpuMs + result.generatorCpuMs) / (result.seconds * 1_000 * cpus().length),
+  };
+}
+
+async function loads(devnet) {
+  const { nodes } = devnet;
+  const feed = await FinalityFeed.open(nodes[0]);
+  await registerMeters(devnet, feed);
+  const single = (count) => prepare(devnet, count, 1);
+  const run = (title, load) => measure(devnet, title, { feed, nodes, ...load });
+  // Until the engines of all processes have optimised what they run.
+  await run("warm-up", { transactions: single(warmUpCount), windowCount: singleWindow });
+  const phases = {
+    paced: await run(`single readings, ${rate} a second`, {
+      transactions: single(rate * seconds),
+      ratePerSecond: rate,
+    }),
+    saturated: await run("single readings, as many as possible", {
+      transactions: single(rate * seconds),
+      windowCount: singleWindow,
+    }),
+    batches: await run(`batches of ${batchCount}, as many as possible`, {
+      transactions: prepare(devnet, 30 * seconds, batchCount),
+      windowCount: batchWindow,
+    }),
+  };
+  await devnet.kill(nodes[3]);
+  phases.oneDead = await run("single readings, as many as possible, one of four dead", {
+    transactions: single(rate * seconds),
+    nodes: nodes.slice(0, 3),
+    windowCount: singleWindow,
+  });
+  note("bench: starting the dead node again ...");
+  const startMs = performance.now();
+  await devnet.restart(nodes[3]);
+  const catchUpSeconds = (performance.now() - startMs) / 1_000;
+  feed.close();
+  return { phases, catchUpSeconds };
+}
+
+/** A node that is back may still lack the last block; it has some seconds. */
+async function settledRoots(devnet) {
+  for (let attempt = 0; ; attempt += 1) {
+    const statuses = await devnet.statuses();
+    const nodes = statuses.map(({ name, height, stateRoot }) => ({ name, height, stateRoot }));
+    const isEqual = new Set(nodes.map(({ stateRoot }) => stateRoot)).size === 1;
+    if (isEqual || attempt === 100) return { nodes, isEqual };
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+function line(columns) {
+  const [first, ...rest] = columns;
+  return [String(first).padEnd(56), ...rest.map((text) => String(text).padStart(10))].join(" ");
+}
+
+function table({ machine, verifier, call, phases, ratios, catchUpSeconds, roots }) {
+  const rows = Object.values(phases).map((phase) => [
+    phase.title,
+    phase.perSecond.toFixed(0),
+    phase.p50Ms.toFixed(0),
+    phase.p95Ms.toFixed(0),
+    phase.maxMs.toFixed(0),
+    phase.blocks,
+    phase.nodesCpuMsPerTransaction.toFixed(2),
+    `${Math.round(phase.cpuShare * 100)} %`,
+  ]);
+  return [
+    `${machine.processors} x ${machine.model}, Node ${machine.node}, load before ${machine.loadBefore}`,
+    "",
+    line(["four node processes and the generator", "tx/s", "p50 ms", "p95 ms", "max ms", "blocks", "CPU ms/tx", "CPU used"]),
+    ...rows.map(line),
+    "",
+    line(["readings a second in batches of 100", ratios.readingsPerSecond.toFixed(0)]),
+    line(["tx/s with one node dead : healthy", ratios.oneDeadToHealthy.toFixed(2)]),
+    line(["readings/s batched : single", ratios.batchedToSingle.toFixed(1)]),
+    line(["dead node ready again, seconds", catchUpSeconds.toFixed(1)]),
+    line(["verify a signature, sodium, us", verifier.sodiumUs.toFixed(0)]),
+    line(["verify a signature, noble, us", verifier.nobleUs.toFixed(0)]),
+    line(["noble : sodium", ratios.nobleToSodium.toFixed(1)]),
+    line(["call report, 1 reading, us", call.one.us.toFixed(0), `${call.one.gas} gas`]),
+    line(["call report, 100 readings, us", call.hundred.us.toFixed(0), `${call.hundred.gas} gas`]),
+    line(["100 readings : 1 reading", ratios.callHundredToOne.toFixed(1)]),
+    line(["state roots of the nodes", roots.isEqual ? "equal" : "DIFFER"]),
+  ].join("\n");
+}
+
+async function main() {
+  const machine = {
+    processors: cpus().length,
+    model: cpus()[0]?.model ?? "unknown",
+    node: process.versions.node,
+    loadBefore: loadavg()[0].toFixed(1),
+  };
+  note("bench: starting four nodes ...");
+  const basePort = Number(values["base-port"]);
+  const devnet = await startDevnet({ nodeCount: 4, gatewayCount, basePort });
+  let measured;
+  let roots;
+  try {
+    measured = await loads(devnet);
+    roots = await settledRoots(devnet);
+  } finally {
+    await devnet.stop();
+  }
+  note("bench: costs of single operations ...");
+  const verifier = await verifierCosts();
+  const call = await callCosts();
+  const { phases, catchUpSeconds } = measured;
+  const ratios = {
+    readingsPerSecond: phases.batches.perSecond * batchCount,
+    oneDeadToHealthy: phases.oneDead.perSecond / phases.saturated.perSecond,
+    batchedToSingle: (phases.batches.perSecond * batchCount) / phases.saturated.perSecond,
+    nobleToSodium: verifier.nobleUs / verifier.sodiumUs,
+    callHundredToOne: call.hundred.us / call.one.us,
+  };
+  const result = { machine, verifier, call, phases, ratios, catchUpSeconds, roots };
+  console.log(values.json ? JSON.stringify(result) : table(result));
+}
+
+await main();
