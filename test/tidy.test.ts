@@ -104,6 +104,19 @@ it("names no download address in the lock file or the npm settings", () => {
   expect(/registry\s*=/.test(readFileSync(join(root, ".npmrc"), "utf8"))).toBe(false);
 });
 
+it("locks the optional packages of every platform, or installing fails on some", () => {
+  const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
+  const missing = Object.entries<{ optionalDependencies?: object }>(packages).flatMap(
+    ([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) =>
+          packages[`node_modules/${name}`] === undefined &&
+          packages[`${path}/node_modules/${name}`] === undefined,
+      ),
+  );
+  expect(missing).toEqual([]);
+});
+
 it("pins every package exactly", () => {
   const { dependencies, devDependencies } = JSON.parse(
     readFileSync(join(root, "package.json"), "utf8"),

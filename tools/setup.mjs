@@ -32,7 +32,7 @@ function isInstalled() {
 if (!isInstalled()) {
   console.error("setup: installing packages ...");
   // The prebuilt binaries load without their install scripts, so no script of a package runs.
-  run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+  run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=warn"]);
 }
 const { isBuilt } = await import("./build-stamp.mjs");
 if (!isBuilt()) {

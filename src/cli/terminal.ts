@@ -7,7 +7,7 @@ import { SingleBar } from "cli-progress";
 import type { PassphraseSources } from "../node/passphrase.ts";
 
 /** A growing count, of a total that may become known later. `done` wipes the bar. */
-export type Progress = { update(value: number, total?: number, note?: string): void; done(): void };
+type Progress = { update(value: number, total?: number, note?: string): void; done(): void };
 
 /** What commands use instead of `process` and `console`. */
 export type Terminal = {

@@ -7,9 +7,12 @@
  * | final, outcome `ok` | forgets the readings |
  * | final, an outcome about readings | halves the batch, so that good readings land |
  * | the same with one reading | sets it aside with the code; it stays in the outbox |
- * | final, an outcome about the setting | signs again for the next start, stops, says why |
+ * | final, an outcome about the setting | signs again; stops and says why, see below |
  * | dead | signs again |
  * | refused for good by all nodes | stops and says why; keeps everything |
+ *
+ * A receipt about the setting may be older than its mending: bytes signed before this start are
+ * signed again and tried once more before the sender stops.
  *
  * Expiries count from this device's clock, kept between certified block time and a day after it.
  * A slow clock would else sign what is dead already, for ever, and a clock years ahead what no
@@ -55,6 +58,8 @@ export class Sender {
   readonly #driven = new Map<number, Promise<void>>();
   /** Signed, on disk, and not yet on their way: the window is full. */
   #waiting: StoredTransaction[] = [];
+  /** Nonces of what was signed before this start. */
+  #formerNonces: ReadonlySet<number> = new Set();
   #wake: () => void = () => {};
   #failure: { readonly error: unknown } | undefined;
   #lastRefusal: string | undefined;
@@ -111,6 +116,7 @@ export class Sender {
   async #work(isAtEnd: () => boolean): Promise<void> {
     const { outbox } = this.#parts;
     this.#waiting = await outbox.live();
+    this.#formerNonces = new Set(this.#waiting.map(({ nonce }) => nonce));
     await this.#learn();
     while (!this.isStopped) {
       // Made before looking, so that a call of `notify` while looking is not lost.
@@ -198,6 +204,7 @@ export class Sender {
     if (isOutcomeOfSetting(outcome)) {
       // These bytes are used up; a later start needs others.
       await this.#replace(transaction, [readings]);
+      if (this.#formerNonces.has(transaction.nonce)) return;
       throw this.#refusal(`${outcome} for ${metersOf(readings)}`);
     }
     if (readings.length === 1) return outbox.refuse(transaction, outcome);

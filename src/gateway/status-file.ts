@@ -74,16 +74,16 @@ function isAlive(processId: number): boolean {
   }
 }
 
+/** What a gateway knows of itself but for state, process and time. */
+type StatusFacts = Omit<GatewayStatus, "state" | "processId" | "updatedAtMs">;
+
 /** Writes statuses one after the other, so that the last one asked for is the one that stays. */
 export class StatusWriter {
-  readonly #collect: () => Promise<Omit<GatewayStatus, "state" | "processId" | "updatedAtMs">>;
+  readonly #collect: () => Promise<StatusFacts>;
   readonly #directory: string;
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(
-    directory: string,
-    collect: () => Promise<Omit<GatewayStatus, "state" | "processId" | "updatedAtMs">>,
-  ) {
+  constructor(directory: string, collect: () => Promise<StatusFacts>) {
     this.#directory = directory;
     this.#collect = collect;
   }

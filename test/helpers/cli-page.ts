@@ -31,7 +31,7 @@ export function cliPage(): string {
 }
 
 /** Returns what `--help` prints, in lines of at most 100 characters. */
-export function helpOf(command: Command): string {
+function helpOf(command: Command): string {
   let text = "";
   command.configureOutput({
     writeOut: (piece) => {

@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { LedgerError } from "../../base/errors.ts";
 import { LedgerClient } from "../../client/client.ts";
@@ -133,17 +134,12 @@ export async function freeBasePort(nodeCount: number): Promise<number> {
   }
 }
 
-/** Waits. */
-export function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 async function endProcess(id: ProcessId, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
   signalProcess(id, signal);
   const endMs = performance.now() + stopMsMax;
   while (isRunning(id)) {
     if (performance.now() > endMs) signalProcess(id, "SIGKILL");
-    await delay(pollMs);
+    await sleep(pollMs);
   }
 }
 
@@ -159,7 +155,7 @@ async function waitFor(
     signal?.throwIfAborted();
     if (runningProcess(node) === undefined) throw failed(`it ended: ${lastLine(node.logFile)}`);
     if (performance.now() > endMs) throw failed(`it is not ready after ${readyMsMax} ms`);
-    await delay(pollMs);
+    await sleep(pollMs);
   }
 }
 

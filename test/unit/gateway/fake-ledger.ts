@@ -219,6 +219,12 @@ export class FakeLedger {
     for (const done of [...this.#waiters]) done();
   }
 
+  /** Another holder of the key uses nonces, ever further ahead. */
+  useElsewhere(...nonces: readonly number[]): void {
+    for (const nonce of nonces) this.#window = useNonce(this.#window, nonce);
+    this.decide();
+  }
+
   /** Forgets what is pending, as nodes that are all killed do. */
   forgetPending(): void {
     this.pending.clear();

@@ -321,19 +321,21 @@ describe("bytes that expire, nonces that are taken", () => {
   });
 
   it("starts behind the nonces that its key used elsewhere, also from an old copy", async () => {
-    await accept(8);
+    ledger.useElsewhere(500);
+    await accept(4);
     await senderOf([new FakeNode(ledger)]).run(atEnd);
-    const other = await Outbox.open(join(directory, "other"));
-    await other.accept([readingOf(9)], { source: "s", rows: 1 }, 1);
-    await senderOf([new FakeNode(ledger)], { outbox: other }).run(atEnd);
-    await other.close();
-    // The first outbox is as old as a copy now: its next nonce is used by another body.
-    await accept(1, 10);
+    // The outbox is as old as a copy now: its next nonce is used by another body.
+    ledger.useElsewhere(502, 503);
+    await accept(4, 5);
     await senderOf([new FakeNode(ledger)]).run(atEnd);
-    expect(ledger.finalOnes.map(({ nonce }) => nonce)).toEqual([1, 2, 3, 4]);
+    expect(ledger.finalOnes.map(({ nonce }) => nonce)).toEqual([501, 504]);
   });
 
-  it("signs again behind the highest nonce when another body took the nonce", async () => {
+  it.each([
+    ["took the nonce", [1], 2],
+    ["left the nonce behind the window", [1_000, 2_000], 2_001],
+  ])("signs again behind the highest nonce when another holder of the key %s", async (...row) => {
+    const [, nonces, expected] = row;
     ledger.isDeciding = false;
     await accept(4);
     const first = senderOf([new FakeNode(ledger)]);
@@ -342,18 +344,10 @@ describe("bytes that expire, nonces that are taken", () => {
     first.stop();
     await running;
     ledger.forgetPending();
+    ledger.useElsewhere(...nonces);
     ledger.isDeciding = true;
-    const other = await Outbox.open(join(directory, "other"));
-    const thousands = Array.from({ length: 1_100 }, (_, index) => readingOf(100 + index));
-    await other.accept(thousands, { source: "s", rows: 1 }, 1);
-    await senderOf([new FakeNode(ledger)], {
-      outbox: other,
-      batchCount: 1,
-      windowCount: 200,
-    }).run(atEnd);
-    await other.close();
     await senderOf([new FakeNode(ledger)]).run(atEnd);
-    expect(ledger.finalOnes.at(-1)?.nonce).toBe(1_101);
+    expect(ledger.finalOnes.map(({ nonce }) => nonce)).toEqual([expected]);
     expect(outbox.counts).toMatchObject({ final: 4, inFlight: 0 });
   });
 
