@@ -7,7 +7,7 @@ import { SingleBar } from "cli-progress";
 import type { PassphraseSources } from "../node/passphrase.ts";
 
 /** A growing count, of a total that may become known later. `done` wipes the bar. */
-type Progress = { update(value: number, total?: number, note?: string): void; done(): void };
+type Progress = { update(value: number, total?: number): void; done(): void };
 
 /** What commands use instead of `process` and `console`. */
 export type Terminal = {
@@ -38,15 +38,28 @@ export type Streams = {
 export function processTerminal(isJson: boolean, streams: Streams = defaultStreams()): Terminal {
   const { out, err } = streams;
   let signal: AbortSignal | undefined;
+  let barCount = 0;
+  const openBar = (label: string, total: number): Progress => {
+    const opened = bar(label, total);
+    barCount += 1;
+    return {
+      ...opened,
+      done: () => {
+        barCount -= 1;
+        opened.done();
+      },
+    };
+  };
   return {
     isJson,
     result: (value, text) => {
       out.write(`${isJson ? JSON.stringify(value) : text}\n`);
     },
     note: (text) => {
-      err.write(`${text}\n`);
+      // A bar draws itself again below the note.
+      err.write(`${barCount > 0 ? clearLine : ""}${text}\n`);
     },
-    progress: (label, total) => (err.isTTY === true ? bar(label, total) : silentBar),
+    progress: (label, total) => (err.isTTY === true ? openBar(label, total) : silentBar),
     environment: process.env,
     prompt: {
       input: process.stdin,
@@ -76,10 +89,13 @@ function abortOnSignals(): AbortSignal {
   return controller.signal;
 }
 
+/** To the start of the line, and wipe it. */
+const clearLine = "\r\u001b[K";
+
 const silentBar: Progress = { update() {}, done() {} };
 
 function bar(label: string, total: number): Progress {
-  const format = `${label.padEnd(12)} {bar} {percentage}% {value}/{total} {note}`;
+  const format = `${label.padEnd(12)} {bar} {percentage}% {value}/{total}`;
   const single = new SingleBar({
     format,
     stream: process.stderr,
@@ -88,11 +104,11 @@ function bar(label: string, total: number): Progress {
     barIncompleteChar: "-",
     hideCursor: true,
   });
-  single.start(total, 0, { note: "" });
+  single.start(total, 0);
   return {
-    update: (value, newTotal, note = "") => {
+    update: (value, newTotal) => {
       if (newTotal !== undefined) single.setTotal(newTotal);
-      single.update(value, { note });
+      single.update(value);
     },
     done: () => single.stop(),
   };

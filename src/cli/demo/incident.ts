@@ -13,8 +13,6 @@ export class Incident {
   readonly #terminal: Terminal;
   #killed: Promise<unknown> | undefined;
   #restarted: Promise<void> | undefined;
-  /** What happened last, for a bar. */
-  note = "";
 
   constructor(node: DevnetNode, terminal: Terminal) {
     this.#node = node;
@@ -38,7 +36,7 @@ export class Incident {
   #kill(final: number): void {
     if (this.#killed !== undefined) return;
     this.#killed = stopNodes([this.#node], "SIGKILL");
-    this.#say(`${this.#node.name} killed at ${final} readings`);
+    this.#terminal.note(`${this.#node.name} killed at ${final} readings`);
   }
 
   #restart(final: number): void {
@@ -46,11 +44,6 @@ export class Incident {
     this.#restarted = this.#killed.then(() => {
       startNodeProcess(this.#node, { isTied: true });
     });
-    this.#say(`${this.#node.name} started again at ${final} readings`);
-  }
-
-  #say(note: string): void {
-    this.note = note;
-    this.#terminal.note(note);
+    this.#terminal.note(`${this.#node.name} started again at ${final} readings`);
   }
 }

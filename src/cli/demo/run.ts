@@ -70,8 +70,8 @@ async function replay(stage: DemoStage) {
   const { devnet, terminal, genesis, keys, signal, dataDirectory } = stage;
   const csv = new URL("heat_meters/dk_heat_meter_660_hourly_2018_2019.csv", dataDirectory);
   const incident = new Incident(devnet.nodes[1] as DevnetNode, terminal);
-  const progress = terminal.progress("readings", readingsExpected);
   terminal.note(`a gateway reports ${readingsExpected} readings in batches of ${batchCount}`);
+  const progress = terminal.progress("readings", readingsExpected);
   try {
     const summary = await runGatewayReplay({
       // The node that dies is the gateway's first choice: it has to fail over.
@@ -86,7 +86,7 @@ async function replay(stage: DemoStage) {
       signal,
       onProgress: ({ final }) => {
         incident.onProgress(final);
-        progress.update(final, undefined, incident.note);
+        progress.update(final);
       },
     });
     signal.throwIfAborted();

@@ -119,7 +119,7 @@ it("has every reading in exactly one place, and every nonce in one body, in any 
       expect(rest?.readings ?? []).toEqual(model.queued);
       await model.outbox.close();
     }),
-    { seed, numRuns: 25 },
+    { seed, numRuns: 15 },
   );
 });
 

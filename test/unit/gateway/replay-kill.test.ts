@@ -18,9 +18,9 @@ import { readStatus } from "../../../src/gateway.ts";
 import { FakeLedger, FakeNode } from "./fake-ledger.ts";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
-const kills = process.env.DEEP === undefined ? 6 : 40;
+const kills = process.env.DEEP === undefined ? 5 : 40;
 const seed = Number(process.env.SEED ?? 20_260_103);
-/** Some 200 requests at six kills, more than all kills take. */
+/** Some 170 requests at five kills, more than all kills take. */
 const readingCount = 80 * kills;
 const badEnergyWh = 1_234;
 const parent = mkdtempSync(join(tmpdir(), "loopledger-replay-kill-"));
@@ -31,7 +31,7 @@ const script = join(folder, `replay-child-${process.pid}.mjs`);
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   await build({
-    entryPoints: [join(root, "test/unit/gateway/replay-child.ts")],
+    entryPoints: [join(root, "test/helpers/replay-child.ts")],
     outfile: script,
     bundle: true,
     platform: "node",

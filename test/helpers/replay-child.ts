@@ -1,7 +1,7 @@
 /** Child process of the kill test: replays a file until it is done or killed. */
-import { runGatewayReplay } from "../../../src/gateway.ts";
-import { nativeVerifier } from "../../../src/node/native-crypto.ts";
-import { genesis, signerOf } from "../../helpers/evidence-chain.ts";
+import { runGatewayReplay } from "../../src/gateway.ts";
+import { nativeVerifier } from "../../src/node/native-crypto.ts";
+import { genesis, signerOf } from "./evidence-chain.ts";
 
 const [node = "", directory = "", csvFile = ""] = process.argv.slice(2);
 const summary = await runGatewayReplay({

@@ -1,0 +1,186 @@
+/** Errors of admission, mempool, execution and the store. See errors.ts. */
+import type { ErrorRow } from "./row.ts";
+
+/** Rows of the error table. */
+export const ledgerErrors = {
+  TRANSACTION_CHAIN_MISMATCH: {
+    httpStatus: 400,
+    facts: ["chainId", "expected"],
+    meaning: "The transaction was signed for another ledger.",
+    next: "Take the chain id from this ledger's genesis file and sign again.",
+  },
+  TRANSACTION_SIGNATURE_INVALID: {
+    httpStatus: 400,
+    facts: ["id"],
+    meaning: "The signature does not hold for the transaction and its sender.",
+    next: "Sign the exact body bytes with the key of the sender.",
+  },
+  TRANSACTION_EXPIRED: {
+    httpStatus: 400,
+    facts: ["expiresAtMs", "timeMs"],
+    meaning: "No block can hold the transaction any more: its expiry is not after block time.",
+    next: "Sign it again with a later expiry and a new nonce; check the clock of the sender.",
+  },
+  TRANSACTION_EXPIRY_TOO_FAR: {
+    httpStatus: 400,
+    facts: ["expiresAtMs", "expiresAtMsMax"],
+    meaning: "The expiry is further in the future than a transaction may live.",
+    next: "Sign it with an expiry at or below `expiresAtMsMax`.",
+  },
+  TRANSACTION_SENDER_UNKNOWN: {
+    httpStatus: 403,
+    facts: ["sender"],
+    meaning: "The sender is neither an account nor a device of this ledger.",
+    next: "Use an enrolled key, or have the members enrol this one.",
+  },
+  TRANSACTION_SENDER_SUSPENDED: {
+    httpStatus: 403,
+    facts: ["sender", "status"],
+    meaning: "The sender is enrolled, but not active.",
+    next: "Ask the member that owns the key to have it activated.",
+  },
+  TRANSACTION_ROLE_MISSING: {
+    httpStatus: 403,
+    facts: ["sender", "contract", "method", "roles"],
+    meaning: "The sender has none of the roles that may call this method.",
+    next: "Use a key that has one of `roles`.",
+  },
+  TRANSACTION_GAS_LIMIT: {
+    httpStatus: 400,
+    facts: ["gasLimit", "gasLimitMax"],
+    meaning: "The gas limit is above what one call may use on this ledger.",
+    next: "Sign it with a gas limit at or below `gasLimitMax`.",
+  },
+  TRANSACTION_NONCE_USED: {
+    httpStatus: 409,
+    facts: ["sender", "nonce"],
+    meaning: "Another transaction of this sender with this nonce is final.",
+    next: "Sign it with a nonce that was never used; count up from the highest.",
+  },
+  TRANSACTION_NONCE_TOO_OLD: {
+    httpStatus: 409,
+    facts: ["sender", "nonce", "nonceMin"],
+    meaning: "The nonce is below the sender's replay window, so it may have been used.",
+    next: "Sign it with a nonce above the highest one used.",
+  },
+  TRANSACTION_NONCE_TOO_FAR: {
+    httpStatus: 409,
+    facts: ["sender", "nonce", "nonceMax"],
+    meaning: "The nonce is further ahead of the highest one used than may be skipped.",
+    next: "Wait until earlier transactions are final, or use a nonce at or below `nonceMax`.",
+  },
+  TRANSACTION_NONCE_CONFLICT: {
+    httpStatus: 409,
+    facts: ["sender", "nonce", "pendingId"],
+    meaning: "A different transaction of this sender with the same nonce is pending.",
+    next: "Look up `pendingId`; sign with another nonce if this is to happen as well.",
+  },
+  MEMPOOL_FULL: {
+    httpStatus: 503,
+    facts: ["bytes", "bytesMax"],
+    meaning: "The memory for pending transactions of this node is full.",
+    next: "Send the same bytes again later, or to another node.",
+  },
+  MEMPOOL_SENDER_SHARE: {
+    httpStatus: 429,
+    facts: ["sender", "bytes", "bytesMax"],
+    meaning: "This sender's pending transactions fill the share of memory of one sender.",
+    next: "Wait until earlier transactions are final, then send the same bytes again.",
+  },
+  BLOCK_INVALID: {
+    httpStatus: 400,
+    facts: ["height", "reason"],
+    meaning: "A block breaks a rule of the ledger; `reason` names the first one.",
+    next: "Nothing to do for a client; the node or peer that offered the block is faulty.",
+  },
+  LEDGER_PROOF_UNAVAILABLE: {
+    httpStatus: 404,
+    facts: ["height", "heightMin", "heightMax"],
+    meaning: "The state tree of this height is not kept, so nothing can be proven from it.",
+    next: "Ask for a height in the range; an older value is proven by the receipt that wrote it.",
+  },
+  LEDGER_KEY_INVALID: {
+    httpStatus: 400,
+    facts: ["key"],
+    meaning: "The text is no state key: `contract/table/key`, at most 256 bytes.",
+    next: "Correct the key.",
+  },
+  LEDGER_DIVERGENCE: {
+    httpStatus: 503,
+    facts: ["height", "field", "own", "certified"],
+    meaning: "This node's own result differs from a block that a quorum certified (D2).",
+    next: "Keep the data directory; run `chain verify` here and on another node and compare.",
+  },
+  LEDGER_RANGE_INVALID: {
+    httpStatus: 400,
+    facts: ["from", "to"],
+    meaning: "A range of state keys ends before it begins, or asks for no entries.",
+    next: "Give a `to` above `from` in the order of UTF-8 bytes, and a limit of at least 1.",
+  },
+  LEDGER_RECORD_CORRUPT: {
+    httpStatus: 500,
+    facts: ["key", "height"],
+    meaning: "A stored record does not have its checksum: the disk or a program damaged it.",
+    next: "Restart the node: it repairs itself from blocks and peers. Check the disk.",
+  },
+  LEDGER_BLOCK_CORRUPT: {
+    httpStatus: 500,
+    facts: ["height", "reason"],
+    meaning: "The stored block, certificate or receipts of a height are damaged.",
+    next: "Restart the node: it drops or replaces the block and fetches it from peers.",
+  },
+  LEDGER_HOLE: {
+    httpStatus: 500,
+    facts: ["height"],
+    meaning: "A record that must be in the store is missing: a batch or a file was lost.",
+    next: "Restart the node: it keeps the blocks below and fetches the rest from peers.",
+  },
+  LEDGER_STATE_CORRUPT: {
+    httpStatus: 500,
+    facts: ["height", "reason"],
+    meaning: "The stored state is damaged or does not have the state root of the last block.",
+    next: "Restart the node: it rebuilds the state by executing its blocks again.",
+  },
+  LEDGER_ROOT_DIFFERS: {
+    httpStatus: 500,
+    facts: ["height", "root", "expected", "actual"],
+    meaning: "Executing a certified block gave another root than its header states.",
+    next: "Do not delete anything. Compare software versions with the other stakeholders.",
+  },
+  LEDGER_CHAIN_MISMATCH: {
+    httpStatus: 500,
+    facts: ["expected", "actual"],
+    meaning: "The ledger directory belongs to another chain than the genesis file.",
+    next: "Configure the genesis file of this ledger, or another ledger directory.",
+  },
+  LEDGER_HEIGHT_GAP: {
+    httpStatus: 500,
+    facts: ["expected", "actual"],
+    meaning: "A block was to be appended that is not the next one.",
+    next: "Report this as a fault of the node.",
+  },
+  LEDGER_WRITE_FAILED: {
+    httpStatus: 503,
+    facts: ["height", "reason"],
+    meaning: "Writing a block to disk failed; the node no longer appends.",
+    next: "Free disk space or repair the disk, then restart the node.",
+  },
+  LEDGER_STORE_MISSING: {
+    httpStatus: 404,
+    facts: ["directory"],
+    meaning: "There is no ledger in the directory.",
+    next: "Give the ledger directory of a node that has run at least once.",
+  },
+  LEDGER_STORE_LOCKED: {
+    httpStatus: 503,
+    facts: ["directory"],
+    meaning: "Another process has the ledger directory open.",
+    next: "Stop that process first; one directory serves one node.",
+  },
+  LEDGER_STORE_UNREADABLE: {
+    httpStatus: 500,
+    facts: ["directory", "reason", "salvageable"],
+    meaning: "LevelDB cannot read its files in the ledger directory.",
+    next: "Check permissions and the disk, then restart the node: it salvages what is readable.",
+  },
+} as const satisfies Record<string, ErrorRow>;
