@@ -22,7 +22,6 @@ import type { PublicKey, Verifier } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock, Log } from "../base/log.ts";
 import { verifyCertificate } from "../base/proof/certificate.ts";
-import { admissionClass } from "./admission.ts";
 import { BlockMaker, type Outcome } from "./block-maker.ts";
 import { blockInvalid, isHeartbeatDue } from "./block-rules.ts";
 import { ChainReader, eventsOf } from "./chain-reader.ts";
@@ -48,8 +47,6 @@ import type { LedgerStore } from "./store.ts";
 import { SystemEntries } from "./system-entries.ts";
 import type { CallOutcome, ContractCaller, StateChange } from "./types.ts";
 import { VerifiedTransactions } from "./verified-transactions.ts";
-
-export { admissionClass };
 
 /** What a ledger is made of. The store stays the caller's to close. */
 export type LedgerOptions = {
