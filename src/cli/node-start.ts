@@ -13,14 +13,22 @@ export const nodeStart = command({
     "the file that the configuration names, else from LOOPLEDGER_PASSPHRASE, else from a prompt.",
   options: [
     ["--config <file>", "configuration of the node (YAML)"],
+    [
+      "--accept-lost-votes",
+      "vote although the signing record is lost; only when agreed with the other stakeholders",
+    ],
     ["--until-stdin-ends", "stop also when stdin ends, so that the node ends with its parent"],
   ],
   examples: [
     "loopledger node start --config devnet/nodes/heat-producer/node.yaml",
     "LOOPLEDGER_PASSPHRASE=... loopledger node start --config /etc/loopledger/node.yaml",
   ],
-  input: z.strictObject({ config: text, untilStdinEnds: z.boolean().default(false) }),
-  async run({ config: file, untilStdinEnds }, terminal) {
+  input: z.strictObject({
+    config: text,
+    acceptLostVotes: z.boolean().default(false),
+    untilStdinEnds: z.boolean().default(false),
+  }),
+  async run({ config: file, acceptLostVotes, untilStdinEnds }, terminal) {
     const ended = terminal.interruption();
     const config = readNodeConfig(file);
     const { environment, prompt } = terminal;
@@ -33,7 +41,7 @@ export const nodeStart = command({
     // Loaded here only: the network and HTTP libraries take most of a second, which no other
     // command has to wait for.
     const { startNode } = await import("../node.ts");
-    const node = await startNode(config, { passphrase });
+    const node = await startNode(config, { passphrase, acceptLostVotes });
     terminal.result({ name: config.name, url: node.apiUrl }, `${config.name} at ${node.apiUrl}`);
     await Promise.race([aborted(ended), ...(untilStdinEnds ? [stdinEnd()] : [])]);
     // An open stdin that is still read would keep the process after the node has stopped.

@@ -105,15 +105,15 @@ describe("admission refuses", () => {
       const { receipt } = await untilFinal(devnet().client, last, { trust: devnet().trust });
       expect(receipt.outcome).toBe("METERING_GATEWAY_FOREIGN");
     }
-    const old = report(jumper, [readingOf(meter, 1)], { nonce: farthest });
-    await expectRefused(old.bytes, "TRANSACTION_NONCE_USED", 409);
-    const older = report(jumper, [readingOf(meter, 1)], { nonce: farthest - 1 });
-    await expectRefused(older.bytes, "TRANSACTION_NONCE_TOO_OLD", 409);
+    const used = report(jumper, [readingOf(meter, 2)], { nonce: 2 * farthest });
+    await expectRefused(used.bytes, "TRANSACTION_NONCE_USED", 409);
+    const behind = report(jumper, [readingOf(meter, 2)], { nonce: farthest });
+    await expectRefused(behind.bytes, "TRANSACTION_NONCE_TOO_OLD", 409);
   });
 
   it("what has expired, and what would live too long", async () => {
     const late = fresh({ expiresAtMs: Date.now() - 1 });
-    await expectRefused(late.bytes, "TRANSACTION_EXPIRED", 409);
+    await expectRefused(late.bytes, "TRANSACTION_EXPIRED", 400);
     const eternal = fresh({ expiresAtMs: Date.now() + limits.expiryMsMax + 600_000 });
     await expectRefused(eternal.bytes, "TRANSACTION_EXPIRY_TOO_FAR", 400);
   });
