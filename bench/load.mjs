@@ -97,8 +97,7 @@ export async function runLoad({ transactions, nodes, feed, ratePerSecond, window
           const due = ((performance.now() - startMs) / 1_000) * ratePerSecond;
           while (sent < Math.min(due, transactions.length)) sendNext();
         }, 5);
-  if (ratePerSecond === undefined)
-    for (let count = 0; count < windowCount; count += 1) sendNext();
+  if (ratePerSecond === undefined) for (let count = 0; count < windowCount; count += 1) sendNext();
   const late = setTimeout(() => done.resolve(), drainMsMax + transactions.length * 10);
   await done.promise;
   clearInterval(timer);
@@ -138,7 +137,9 @@ export function post(url, agent, bytes) {
       response.on("data", (chunk) => {
         text += chunk;
       });
-      response.on("end", () => resolve(/"code":"(\w+)"/.exec(text)?.[1] ?? `${response.statusCode}`));
+      response.on("end", () =>
+        resolve(/"code":"(\w+)"/.exec(text)?.[1] ?? `${response.statusCode}`),
+      );
     });
     sending.end(bytes);
   });

@@ -152,7 +152,16 @@ function table({ machine, verifier, call, phases, ratios, catchUpSeconds, roots 
   return [
     `${machine.processors} x ${machine.model}, Node ${machine.node}, load before ${machine.loadBefore}`,
     "",
-    line(["four node processes and the generator", "tx/s", "p50 ms", "p95 ms", "max ms", "blocks", "CPU ms/tx", "CPU used"]),
+    line([
+      "four node processes and the generator",
+      "tx/s",
+      "p50 ms",
+      "p95 ms",
+      "max ms",
+      "blocks",
+      "CPU ms/tx",
+      "CPU used",
+    ]),
     ...rows.map(line),
     "",
     line(["readings a second in batches of 100", ratios.readingsPerSecond.toFixed(0)]),

@@ -41,7 +41,7 @@ const hostGas = {
   emit: { base: 20_000, byte: 50 },
   log: { base: 1_000, byte: 10 },
   sha256: { base: 15_000, byte: 20 },
-  verify: { base: 350_000, byte: 20 },
+  verify: { base: 630_000, byte: 20 },
   output: { base: 0, byte: 50 },
 } as const;
 

@@ -25,8 +25,9 @@ type Found = { readonly height: number; readonly value: string };
 /** The state keys that a bill names, as contracts/billing/bill.ts lays them out. */
 type BillKeys = {
   readonly meter: string;
-  readonly corrects: string | null;
-  readonly tariff: { readonly key: string };
+  readonly tariff: { readonly id: string; readonly version: number; readonly key: string };
+  readonly month: string;
+  readonly n: number;
   readonly readings: { readonly start: { key: string }; readonly end: { key: string } };
   readonly breaks: readonly string[];
 };
@@ -52,14 +53,20 @@ export async function exportBillEvidence(
 function wantedOf(billKey: string, bill: BillKeys): Wanted[] {
   return [
     { role: "bill", key: billKey },
-    ...(bill.corrects === null ? [] : [{ role: "correctedBill", key: bill.corrects }]),
+    ...earlier(bill.n, `billing/bill/${bill.meter}/${bill.month}`, "earlierBill"),
     { role: "startReading", key: bill.readings.start.key },
     { role: "endReading", key: bill.readings.end.key },
     ...bill.breaks.map((key) => ({ role: "break", key })),
     { role: "tariff", key: bill.tariff.key },
+    ...earlier(bill.tariff.version, `billing/tariff/${bill.tariff.id}`, "earlierTariff"),
     // The meter's record changes with every batch; its registration is what a bill rests on.
     { role: "meter", key: `metering/meter/${bill.meter}`, first: true },
   ];
+}
+
+/** Numbers below `n`: the contract looks at them too when the bill is computed again. */
+function earlier(n: number, prefix: string, role: string): Wanted[] {
+  return Array.from({ length: n - 1 }, (_, index) => ({ role, key: `${prefix}/${index + 1}` }));
 }
 
 class Collector {

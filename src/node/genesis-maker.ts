@@ -13,7 +13,7 @@ import {
   parseGenesis,
 } from "../base/format/genesis.ts";
 import { ContractRuntime } from "../contracts/runtime.ts";
-import { nativeVerifier } from "./native-crypto.ts";
+import { nativeStrictVerifier } from "./native-crypto.ts";
 
 /** What the founders decide. */
 export type GenesisPlan = Pick<Genesis, "name" | "timestampMs" | "members"> & {
@@ -62,7 +62,7 @@ export async function makeGenesis(
   plan: GenesisPlan,
   contracts: readonly ContractSource[],
 ): Promise<Genesis> {
-  const runtime = await ContractRuntime.create({ verifier: nativeVerifier });
+  const runtime = await ContractRuntime.create({ verifier: nativeStrictVerifier });
   const installed: Genesis["contracts"] = [];
   for (const { name, source } of contracts) {
     const { imageHash, description } = await runtime.install(name, source);

@@ -19,6 +19,18 @@ export const nativeVerifier: Verifier = {
 };
 
 /**
+ * The verifier of contracts' host function. It also refuses every key that `checkPublicKey`
+ * refuses, as no enrolment has looked at the keys that contracts bring (D6).
+ */
+export const nativeStrictVerifier: Verifier = {
+  verify(message, signature, publicKey) {
+    if (!hash32Pattern.test(publicKey)) return false;
+    if (!sodium.crypto_core_ed25519_is_valid_point(Buffer.from(publicKey, "hex"))) return false;
+    return nativeVerifier.verify(message, signature, publicKey);
+  },
+};
+
+/**
  * Makes a signer from a private key, which it keeps in guarded memory (out of core dumps and swap
  * where the system permits).
  *

@@ -6,7 +6,7 @@
 import { LedgerError } from "../base/errors.ts";
 import type { Genesis } from "../base/format/genesis.ts";
 import { ContractRuntime } from "../contracts/runtime.ts";
-import { nativeVerifier } from "./native-crypto.ts";
+import { nativeStrictVerifier } from "./native-crypto.ts";
 
 /**
  * Makes the runtime with the contracts of a genesis installed.
@@ -14,7 +14,7 @@ import { nativeVerifier } from "./native-crypto.ts";
  * @throws {LedgerError} NODE_ENGINE_MISMATCH or NODE_IMAGE_MISMATCH.
  */
 export async function openContracts(genesis: Genesis): Promise<ContractRuntime> {
-  const runtime = await ContractRuntime.create({ verifier: nativeVerifier });
+  const runtime = await ContractRuntime.create({ verifier: nativeStrictVerifier });
   if (runtime.engineHash !== genesis.engineHash) {
     const { engineHash: expected } = genesis;
     await runtime.close();

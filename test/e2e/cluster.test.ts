@@ -64,7 +64,10 @@ describe("four nodes", () => {
     expect((await running[0]?.client.transaction(waiting.id))?.status).toBe("pending");
 
     stopped[0]?.start();
-    await until(`${stopped[0]?.name} serves`, async () => (await stopped[0]?.status()) !== undefined);
+    await until(
+      `${stopped[0]?.name} serves`,
+      async () => (await stopped[0]?.status()) !== undefined,
+    );
     const servedMs = performance.now();
     await running[0]?.client.waitFinal(waiting.id, devnet().trust, { timeoutMs: 20_000 });
     expect(performance.now() - servedMs).toBeLessThan(10_000);
@@ -94,7 +97,9 @@ describe("four nodes", () => {
     for (const node of devnet().nodes) {
       const { result } = await node.client.view("metering", "readings", { meter, limit: 999 });
       const { rows } = result as { rows: unknown[][] };
-      const expected = Array.from({ length: count }, (_, index) => readingOf(meter, index).slice(1));
+      const expected = Array.from({ length: count }, (_, index) =>
+        readingOf(meter, index).slice(1),
+      );
       expect(rows).toEqual(expected);
     }
   });

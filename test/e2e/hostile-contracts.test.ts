@@ -21,7 +21,7 @@ const chosen = {
   endlessLoop: "endless loop",
   caughtLoop: "endless loop in a catch",
   memoryBomb: "array buffers",
-  textBomb: "string doubling",
+  mapBomb: "map growth",
   hugeSearch: "built-in search of a huge array",
   deepJson: "deep JSON value",
   deepJsonText: "deep JSON text",
@@ -34,9 +34,15 @@ const chosen = {
 
 /** What else the contract does: reach for the machine, throw, and behave. */
 const others = {
-  timeZone: `host.set("hostile/seen/zone", JSON.stringify([
-    new Date(input.timeMs).getTimezoneOffset(), String(new Date(0)), typeof Intl,
-    (1234.5).toLocaleString(), Date.now() === input.timeMs, Math.random()]))`,
+  machine: `const looks = [
+      () => new Date(1e12).getTimezoneOffset(), () => new Date(1e12).toString(),
+      () => new Date(1e12).toLocaleString(), () => (12345.5).toLocaleString(),
+      () => "I".toLocaleLowerCase(), () => ["ä", "z"].sort((a, b) => a.localeCompare(b)),
+      () => typeof Intl, () => typeof process, () => Date.now() - input.timeMs,
+      () => Math.random(), () => new Error("x").stack,
+    ];
+    const seen = looks.map((look) => { try { return String(look()); } catch (e) { return String(e); } });
+    host.set("hostile/seen/machine", JSON.stringify(seen))`,
   halfDone: 'host.set("hostile/seen/half", "1"); host.emit("half", "1"); for (;;);',
   throwing: 'host.set("hostile/seen/thrown", "1"); throw new Error("no");',
 };
@@ -58,7 +64,10 @@ beforeAll(async () => {
   await symlink(root, link);
   const launches = [
     { env: { TZ: "UTC", LANG: "C" } },
-    { program: join(copy, "bin/loopledger.js"), env: { TZ: "Asia/Kathmandu", LANG: "tr_TR.UTF-8" } },
+    {
+      program: join(copy, "bin/loopledger.js"),
+      env: { TZ: "Asia/Kathmandu", LANG: "tr_TR.UTF-8" },
+    },
     { program: join(link, "bin/loopledger.js"), env: { TZ: "America/St_Johns", LANG: "ar_EG" } },
     { env: { TZ: "Pacific/Apia", LANG: "de_DE.UTF-8", LC_ALL: "de_DE.UTF-8" } },
   ];
@@ -101,16 +110,16 @@ it("survives 100 traps in a row", async () => {
   await expectLively();
 }, 90_000);
 
-it("shows contracts the same time zone, language and randomness on every node", async () => {
-  const { receipt } = await sender.send("hostile", "timeZone", {});
+it("shows contracts the same zone, language, path and randomness on every node", async () => {
+  const { receipt } = await sender.send("hostile", "machine", {});
   expect(receipt.outcome).toBe("ok");
   await devnet.settled();
   const values = await Promise.all(
-    devnet.nodes.map(async ({ client }) => (await client.state("hostile/seen/zone")).value),
+    devnet.nodes.map(async ({ client }) => (await client.state("hostile/seen/machine")).value),
   );
   const [first] = values;
   for (const value of values) expect(value).toEqual(first);
-  expect((first as unknown[])[0]).toBe(0);
+  expect((first as unknown[])[0]).toBe("0");
 });
 
 it("leaves nothing of a call that threw, and goes on with real work", async () => {
@@ -152,7 +161,10 @@ async function expectSameReceipts(heightMax: number): Promise<void> {
 /** A bundle as the build would make one, against the protocol of docs/CONTRACTS.md only. */
 function hostileBundle(): string {
   const bodies: [string, string][] = [
-    ...Object.entries(chosen).map(([method, bomb]): [string, string] => [method, bombs[bomb] ?? ""]),
+    ...Object.entries(chosen).map(([method, bomb]): [string, string] => [
+      method,
+      bombs[bomb] ?? "",
+    ]),
     ...Object.entries(others),
   ];
   const methods = Object.fromEntries(bodies.map(([method]) => [method, { roles: ["biller"] }]));

@@ -57,9 +57,14 @@ export async function registerMeter(devnet: TestDevnet, meter: string): Promise<
   const operator = new TestSender(devnet, devnet.signers.operator);
   const gateway = didOf(devnet.signers.gateway.publicKey);
   const call = { contract: "metering", method: "registerMeter" };
-  const transaction = operator.sign(call.contract, call.method, { meter, kind: "heat", gateway }, {
-    nonce: (await devnet.client.account(operator.did as `did:key:${string}`)).nonceHighest + 1,
-  });
+  const transaction = operator.sign(
+    call.contract,
+    call.method,
+    { meter, kind: "heat", gateway },
+    {
+      nonce: (await devnet.client.account(operator.did as `did:key:${string}`)).nonceHighest + 1,
+    },
+  );
   return untilFinal(devnet.client, transaction, { trust: devnet.trust });
 }
 

@@ -15,7 +15,7 @@ import { afterAll, afterEach, beforeAll } from "vitest";
 import { didOf } from "../../src/base/format/did.ts";
 import { type Genesis, genesisBlock, parseGenesis } from "../../src/base/format/genesis.ts";
 import type { Signer } from "../../src/base/keys.ts";
-import { devnetKeyFile, type Devnet, type DevnetNode } from "../../src/cli/devnet/layout.ts";
+import { type Devnet, type DevnetNode, devnetKeyFile } from "../../src/cli/devnet/layout.ts";
 import { makeDevnet } from "../../src/cli/devnet/make.ts";
 import { isFree } from "../../src/cli/devnet/processes.ts";
 import { LedgerClient } from "../../src/client/client.ts";
@@ -111,10 +111,14 @@ export class TestNode {
 
   /** Waits until the node says that it is ready. */
   async ready(): Promise<void> {
-    await until(`${this.name} is ready`, async () => {
-      if (!this.isRunning) throw new Error(`${this.name} ended: ${this.logEnd()}`);
-      return (await this.status())?.ready === true;
-    }, readyMsMax);
+    await until(
+      `${this.name} is ready`,
+      async () => {
+        if (!this.isRunning) throw new Error(`${this.name} ended: ${this.logEnd()}`);
+        return (await this.status())?.ready === true;
+      },
+      readyMsMax,
+    );
   }
 
   /** Wipes what may be wiped: the ledger. Keys and signing record stay. */
@@ -124,7 +128,11 @@ export class TestNode {
 
   logEnd(lineCount = 15): string {
     if (!existsSync(this.files.logFile)) return "";
-    return readFileSync(this.files.logFile, "utf8").trimEnd().split("\n").slice(-lineCount).join("\n");
+    return readFileSync(this.files.logFile, "utf8")
+      .trimEnd()
+      .split("\n")
+      .slice(-lineCount)
+      .join("\n");
   }
 }
 
@@ -191,20 +199,24 @@ export class TestDevnet {
   /** Waits until all nodes stand at one height with one state root. */
   async settled(timeoutMs = 30_000): Promise<{ height: number; stateRoot: string }> {
     let found: { height: number; stateRoot: string } | undefined;
-    await until("all nodes have one height and one state root", async () => {
-      const all = await Promise.all(this.nodes.map((node) => node.status()));
-      const [first] = all;
-      const isSame = all.every(
-        (status) =>
-          status !== undefined &&
-          status.height === first?.height &&
-          status.hash === first.hash &&
-          status.stateRoot === first.stateRoot &&
-          status.mempool.transactions === 0,
-      );
-      if (isSame && first !== undefined) found = first;
-      return isSame;
-    }, timeoutMs);
+    await until(
+      "all nodes have one height and one state root",
+      async () => {
+        const all = await Promise.all(this.nodes.map((node) => node.status()));
+        const [first] = all;
+        const isSame = all.every(
+          (status) =>
+            status !== undefined &&
+            status.height === first?.height &&
+            status.hash === first.hash &&
+            status.stateRoot === first.stateRoot &&
+            status.mempool.transactions === 0,
+        );
+        if (isSame && first !== undefined) found = first;
+        return isSame;
+      },
+      timeoutMs,
+    );
     if (found === undefined) throw new Error("settled without a status");
     return { height: found.height, stateRoot: found.stateRoot };
   }
@@ -303,7 +315,10 @@ async function freeBasePort(nodeCount: number): Promise<number> {
   for (let attempt = 0; attempt < 60; attempt += 1) {
     const place = (attempt + shift) % 60;
     const base = 20_000 + 1_000 * slot + 200 * Math.floor(place / 12) + 8 * (place % 12);
-    const ports = Array.from({ length: nodeCount }, (_, index) => [base + index, base + 100 + index]);
+    const ports = Array.from({ length: nodeCount }, (_, index) => [
+      base + index,
+      base + 100 + index,
+    ]);
     const free = await Promise.all(ports.flat().map(isFree));
     if (free.every(Boolean)) return base;
   }

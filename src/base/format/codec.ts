@@ -142,6 +142,7 @@ class Writer {
 
 class Reader {
   offset = 0;
+  #valuesLeft: number = limits.tupleValuesMax;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #type: string;
@@ -159,6 +160,8 @@ class Reader {
 
   value(depth: number): Value {
     if (depth > limits.tupleDepthMax) throw this.invalid("tuples nest too deep");
+    this.#valuesLeft -= 1;
+    if (this.#valuesLeft < 0) throw this.invalid("too many values");
     const first = this.#take(1)[0] as number;
     if (first < 0x80) return first;
     if (first >= 0x90 && first < 0xa0) return this.#tuple(first & 0x0f, depth);

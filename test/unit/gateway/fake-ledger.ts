@@ -222,6 +222,11 @@ export class FakeLedger {
   /** Another holder of the key uses nonces, ever further ahead. */
   useElsewhere(...nonces: readonly number[]): void {
     for (const nonce of nonces) this.#window = useNonce(this.#window, nonce);
+    for (const { id, nonce } of this.pending.values())
+      if (checkNonce(this.#window, nonce) !== "fresh") {
+        this.pending.delete(id);
+        this.#dropped.set(id, "TRANSACTION_NONCE_USED");
+      }
     this.decide();
   }
 

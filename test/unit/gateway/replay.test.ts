@@ -111,9 +111,10 @@ it("has the readings before a wrong line final, names the line, and says so in i
   await expect(replay()).rejects.toMatchObject({ code: "GATEWAY_CSV_INVALID", facts: { line: 9 } });
   expect(ledger.once).toBe(7);
   expect(readStatus(directory).state).toMatch(/^stopped: GATEWAY_CSV_INVALID/);
-  writeFileSync(csvFile, csvOf(9));
+  // The corrected file is another one: lines that were read before are looked at again.
+  writeFileSync(csvFile, csvOf(9).replace(lineOf(3), lineOf(100)));
   expect(await replay()).toMatchObject({ isComplete: true });
-  expect(ledger.applied.size).toBe(9);
+  expect(ledger.applied.size).toBe(10);
 });
 
 it("refuses a second gateway on the same directory, and leaves the first one's status", async () => {

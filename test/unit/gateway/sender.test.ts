@@ -278,6 +278,28 @@ describe("nodes that lie", () => {
   });
 });
 
+it("does not take a node's silence for the proof that a used nonce was another's", async () => {
+  await accept(4);
+  ledger.isDeciding = false;
+  const node = new FakeNode(ledger);
+  const sender = senderOf([node]);
+  const running = sender.run(atEnd);
+  await until(() => ledger.pending.size === 1);
+  let denials = 0;
+  node.intercept = ({ method, url }) => {
+    if (method === "POST") return problem("TRANSACTION_NONCE_USED");
+    if (!url.pathname.endsWith("/proof")) return undefined;
+    denials += 1;
+    return problem("API_INTERNAL");
+  };
+  ledger.decide();
+  await until(() => denials > 3);
+  node.intercept = () => undefined;
+  await running;
+  expect(ledger.finalOnes).toHaveLength(1);
+  expect(outbox.nextNonce).toBe(2);
+});
+
 describe("bytes that expire, nonces that are taken", () => {
   it("signs expired readings again only when certified time is past the expiry", async () => {
     ledger.isDeciding = false;
@@ -351,6 +373,17 @@ describe("bytes that expire, nonces that are taken", () => {
     expect(outbox.counts).toMatchObject({ final: 4, inFlight: 0 });
   });
 
+  it("skips all nonces that another holder of the key used meanwhile", async () => {
+    ledger.isDeciding = false;
+    await accept(4);
+    const running = senderOf([new FakeNode(ledger)]).run(atEnd);
+    await until(() => ledger.pending.size === 1);
+    ledger.isDeciding = true;
+    ledger.useElsewhere(1, 2, 3, 4, 5, 900);
+    await running;
+    expect(ledger.finalOnes.map(({ nonce }) => nonce)).toEqual([901]);
+  });
+
   it.each([
     ["a year slow", -365],
     ["a year fast", 365],
@@ -420,6 +453,22 @@ describe("what the ledger refuses", () => {
     expect(ledger.once).toBe(20);
   });
 
+  it("tries once more what failed for its setting before this start", async () => {
+    ledger.isDeciding = false;
+    await accept(12);
+    const first = senderOf([new FakeNode(ledger)]);
+    const running = first.run(atEnd);
+    await until(() => ledger.pending.size === 3);
+    first.stop();
+    await running;
+    ledger.judge = () => "METERING_GATEWAY_FOREIGN";
+    ledger.decide();
+    ledger.judge = () => "ok";
+    ledger.isDeciding = true;
+    await senderOf([new FakeNode(ledger)]).run(atEnd);
+    expect(ledger.once).toBe(12);
+  });
+
   it("asks for no more gas than a call of the ledger may have", async () => {
     await accept(4);
     await senderOf([new FakeNode(ledger)], { gasLimitMax: 1_000 }).run(atEnd);
@@ -451,8 +500,11 @@ describe("a disk that fails", () => {
         if (writes >= 0 || run % 2 === 0) await Reflect.apply(batch, this, input);
         if (writes < 0) throw new Error("EIO");
       });
-      const running = senderOf([node], { batchCount: 2 }).run(atEnd);
-      await expect(running).rejects.toMatchObject({ code: "GATEWAY_OUTBOX_WRITE_FAILED" });
+      const sender = senderOf([node], { batchCount: 2 });
+      await expect(sender.run(atEnd)).rejects.toMatchObject({
+        code: "GATEWAY_OUTBOX_WRITE_FAILED",
+      });
+      expect(sender.isStopped).toBe(true);
       spy.mockRestore();
       await expect(accept(1)).rejects.toMatchObject({ code: "GATEWAY_OUTBOX_WRITE_FAILED" });
       await outbox.close();
