@@ -141,6 +141,8 @@ export type ApiFinal = {
   readonly height: number;
   readonly index: number;
   readonly receipt: Receipt;
+  /** What a failed call said, for people. */
+  readonly detail?: string;
 };
 
 /** What a sender needs to know before it signs. */

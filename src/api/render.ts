@@ -117,8 +117,9 @@ export function transactionJson(id: Hash, status: ApiTransactionStatus) {
   }
 }
 
-function finalJson(id: Hash, { status, height, index, receipt }: ApiFinal) {
-  return { id, status, height, index, receipt: receiptJson(receipt) };
+function finalJson(id: Hash, { status, height, index, receipt, detail }: ApiFinal) {
+  const final = { id, status, height, index, receipt: receiptJson(receipt) };
+  return detail === undefined ? final : { ...final, detail };
 }
 
 function receiptJson({ outcome, gasUsed, events, changes }: Receipt) {

@@ -118,6 +118,7 @@ export const TransactionAnswer = z.discriminatedUnion("status", [
     height: Count,
     index: Count.describe("Position in the block."),
     receipt: Receipt,
+    detail: z.string().optional().describe("What a failed call said; this node's word."),
     call: Call.optional().describe("Only when asked for."),
   }),
   z.object({

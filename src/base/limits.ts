@@ -68,6 +68,9 @@ export const limits = {
   mempoolEntryBytes: 1 * kibibyte,
   /** Dropped transactions whose reason is remembered for status lookups. */
   droppedTransactionsMax: 20_000,
+  /** Failed calls whose free text is remembered, and how much of it. */
+  callDetailsMax: 4_096,
+  callDetailCharsMax: 500,
   /** Signed bytes of transactions kept decoded and verified (D7): a mempool's worth and blocks. */
   verifiedBytesMax: 32 * mebibyte,
   /** Callers that wait for a transaction to be final. */

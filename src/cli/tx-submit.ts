@@ -66,7 +66,12 @@ export const txSubmit = command({
     const { receipt, header } = await client.waitFinal(id, trust, { timeoutMs });
     const { outcome, gasUsed, events, changes } = receipt;
     const { height } = header;
-    if (outcome !== "ok") throw new LedgerError("CLI_TRANSACTION_REFUSED", { id, outcome, height });
+    if (outcome !== "ok") {
+      // The receipt is proven; the text beside it is the node's word, and only for people.
+      const status = await client.transaction(id);
+      const detail = (status?.status === "final" && status.detail) || null;
+      throw new LedgerError("CLI_TRANSACTION_REFUSED", { id, outcome, detail, height });
+    }
     const parsed = events.map(({ json, ...event }) => ({ ...event, data: parseJson(json) }));
     const keys = changes.map(({ key }) => key);
     const value = { id, status: "final", height, outcome, gasUsed, events: parsed, keys };

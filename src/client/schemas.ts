@@ -74,6 +74,7 @@ export const TransactionStatus = z.discriminatedUnion("status", [
     height: Count,
     index: Count,
     receipt: Receipt,
+    detail: z.string().optional(),
     call: Call.optional(),
   }),
   z.object({ id: HashText, status: z.literal("dropped"), code: z.string() }),

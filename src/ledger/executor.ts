@@ -65,6 +65,8 @@ export type ExecutedBlock = {
   /** The same keys with the hashes of their values, for the state tree. */
   readonly hashes: readonly (readonly [key: string, valueHash: Hash | undefined])[];
   readonly gasUsed: number;
+  /** What failed calls said, for people; by transaction id, never hashed. */
+  readonly details: ReadonlyMap<Hash, string>;
   readonly receiptsRoot: Hash;
   readonly nextValidators: readonly PublicKey[];
   readonly nextParameters: LedgerParameters;
@@ -80,6 +82,7 @@ export class BlockExecution {
   readonly #context: ExecutionContext;
   readonly #overlay: StateOverlay;
   readonly #windows = new Map<PublicKey, ReplayWindow>();
+  readonly #details = new Map<Hash, string>();
   readonly #usedWindows = new Set<PublicKey>();
   readonly #senders = new Map<PublicKey, SenderEntry | undefined>();
   readonly #transactions: Transaction[] = [];
@@ -131,6 +134,7 @@ export class BlockExecution {
     const changes = isOk ? this.#applyChanges(transaction.contract, outcome.changes) : [];
     const events = isOk ? outcome.events : [];
     const receipt = { transactionId: id, outcome: outcome.outcome, gasUsed, events, changes };
+    if (outcome.detail !== undefined) this.#details.set(id, outcome.detail);
     this.#receipts.push(receipt);
     this.#transactions.push(transaction);
     this.#gasUsed += gasUsed;
@@ -153,6 +157,7 @@ export class BlockExecution {
       changes,
       hashes,
       gasUsed: this.#gasUsed,
+      details: this.#details,
       receiptsRoot: merkleRoot(receiptBytes),
       nextValidators: isChanged ? readValidators(this.#overlay) : this.#context.validators,
       nextParameters: isChanged ? readParameters(this.#overlay) : this.parameters,

@@ -33,6 +33,8 @@ export type FinalStatus = {
   /** Position in the block, from 0. */
   readonly index: number;
   readonly receipt: Receipt;
+  /** What a failed call said, for people; this node's word, gone after a restart. */
+  readonly detail?: string;
 };
 
 /** What the node knows of a transaction id. */

@@ -32,6 +32,7 @@ import type {
   Appended,
   Divergence,
   EventPage,
+  FinalStatus,
   SenderInfo,
   StateProof,
   Submission,
@@ -72,6 +73,7 @@ export class Ledger {
   readonly #maker: BlockMaker;
   readonly #reader: ChainReader;
   readonly #lock = new Lock();
+  readonly #details = new Map<Hash, string>();
   readonly #listeners = new Set<(appended: Appended) => void>();
   #head: Head;
   #divergence: Divergence | undefined;
@@ -241,7 +243,7 @@ export class Ledger {
   async status(id: Hash): Promise<TransactionStatus> {
     if (this.#mempool.get(id) !== undefined) return { status: "pending" };
     const final = await this.#reader.findFinal(id);
-    if (final !== undefined) return final;
+    if (final !== undefined) return this.#withDetail(id, final);
     const code = this.#mempool.droppedCode(id);
     return code === undefined ? { status: "unknown" } : { status: "dropped", code };
   }
@@ -353,14 +355,30 @@ export class Ledger {
     this.#head = readHead(this.#store);
     this.#maker.clear();
     this.#reader.remember(height, { receipts, events });
+    this.#rememberDetails(executed.details);
     this.#intake.onAppended(transactions, changes.some(isSystemChange));
     for (const [index, { id }] of transactions.entries()) {
       if (!this.#waiters.has(id)) continue;
       const receipt = receipts[index] as Receipt;
-      this.#waiters.resolve(id, { status: "final", height, index, receipt });
+      this.#waiters.resolve(id, this.#withDetail(id, { status: "final", height, index, receipt }));
     }
     for (const listener of this.#listeners)
       this.#notify(listener, { block, certificate, receipts, events });
+  }
+
+  /** Free text of failed calls is kept in memory only, and only the latest. */
+  #rememberDetails(details: ReadonlyMap<Hash, string>): void {
+    for (const [id, detail] of details) {
+      this.#details.set(id, detail.slice(0, limits.callDetailCharsMax));
+      if (this.#details.size <= limits.callDetailsMax) continue;
+      const [oldest] = this.#details.keys();
+      this.#details.delete(oldest as Hash);
+    }
+  }
+
+  #withDetail(id: Hash, final: FinalStatus): FinalStatus {
+    const detail = this.#details.get(id);
+    return detail === undefined ? final : { ...final, detail };
   }
 
   #notify(listener: (appended: Appended) => void, appended: Appended): void {

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
+import { utf8Text } from "../base/bytes.ts";
 import { LedgerError } from "../base/errors.ts";
 
 const DidKey = z.string().regex(/^did:key:z[1-9A-HJ-NP-Za-km-z]{47}$/, "expected a did:key");
@@ -80,23 +81,32 @@ export function checkedConfig<T extends z.ZodType>(schema: T, text: string): z.i
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const path = issue?.path ?? [];
+  const expected = issue?.message ?? "";
+  if (issue?.code === "unrecognized_keys") {
+    // Their values are not shown: a key that is unknown may well be a misplaced passphrase.
+    const key = [...path, issue.keys[0] ?? ""].join(".");
+    throw new LedgerError("CONFIG_INVALID", { key, expected, got: "a key that there is not" });
+  }
   const got = path.reduce<unknown>(
     (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
     value,
   );
   throw new LedgerError("CONFIG_INVALID", {
     key: path.join("."),
-    expected: issue?.message ?? "",
+    expected,
     got: (JSON.stringify(got) ?? "nothing").slice(0, 200),
   });
 }
 
-/** Reads a file that the operator named. @throws {LedgerError} FILE_UNREADABLE */
+/** Reads a text that the operator named. @throws {LedgerError} FILE_UNREADABLE */
 export function readText(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    // Reading "utf8" would put replacement characters for wrong bytes, and they would be signed.
+    return utf8Text(readFileSync(file));
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? "unknown";
+    const { code } = cause as NodeJS.ErrnoException;
+    const reason =
+      code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "it is not UTF-8" : (code ?? "unknown");
     throw new LedgerError("FILE_UNREADABLE", { file, reason }, { cause });
   }
 }

@@ -47,6 +47,8 @@ export async function openNodeKeys(
   const opened =
     file === undefined ? undefined : await openKeyFile({ file, passphrase, purpose: "validator" });
   const validator = opened?.signer;
+  // The signer has its own copy in guarded memory.
+  opened?.seed.fill(0);
   const votes = members.some((member) => member.validator === validator?.publicKey);
   if (validator !== undefined && !votes) throw foreign(file ?? "", validator.publicKey);
   return { validator, peerKey, peerSeed: peer.seed, members };

@@ -113,9 +113,9 @@ export const clientErrors = {
   },
   CLI_TRANSACTION_REFUSED: {
     httpStatus: 409,
-    facts: ["id", "outcome", "height"],
+    facts: ["id", "outcome", "detail", "height"],
     meaning: "The transaction is final, but its call failed: nothing but the receipt was written.",
-    next: "Correct the arguments according to `outcome` and send a new transaction.",
+    next: "Correct what `outcome` and `detail` say and send a new transaction.",
   },
   CLI_INTERRUPTED: {
     httpStatus: 400,

@@ -4,104 +4,12 @@
  */
 import { describe, expect, it } from "vitest";
 import { LedgerError } from "../../../src/base/errors.ts";
-import { type Block, blockOf, validatorsHash } from "../../../src/base/format/block.ts";
-import {
-  type Certificate,
-  claimMessage,
-  decodeMessage,
-  encodeMessage,
-} from "../../../src/base/format/message.ts";
-import {
-  decodeSigningRecord,
-  type SigningRecord,
-} from "../../../src/base/format/signing-record.ts";
+import { claimMessage, decodeMessage, encodeMessage } from "../../../src/base/format/message.ts";
 import { zeroHash } from "../../../src/base/hash.ts";
-import { silentLog } from "../../../src/base/log.ts";
-import { ConsensusDriver, type DriverParts } from "../../../src/node/consensus-driver.ts";
-import { nativeSigner, nativeVerifier } from "../../../src/node/native-crypto.ts";
+import type { nativeSigner } from "../../../src/node/native-crypto.ts";
+import { blockAt, chainId, drive, proposer, sorted, until } from "./driver-fixture.ts";
 
-const chainId = "11".repeat(32);
-const signers = [1, 2, 3, 4].map((seed) => nativeSigner(new Uint8Array(32).fill(seed)));
-const sorted = [...signers].sort((left, right) => (left.publicKey < right.publicKey ? -1 : 1));
-const proposer = sorted[0] as (typeof signers)[0];
-
-function blockAt(height: number, parentHash: string): Block {
-  const setHash = validatorsHash(sorted.map(({ publicKey }) => publicKey));
-  return blockOf(
-    {
-      chainId,
-      height,
-      parentHash,
-      timestampMs: height,
-      proposer: proposer.publicKey,
-      transactionsRoot: zeroHash,
-      receiptsRoot: zeroHash,
-      stateRoot: zeroHash,
-      validatorsHash: setHash,
-      nextValidatorsHash: setHash,
-      gasUsed: 0,
-    },
-    [],
-  );
-}
-
-type Overrides = Partial<DriverParts> & { readonly validators?: readonly string[] };
-
-function drive(overrides: Overrides = {}) {
-  const journal: string[] = [];
-  const sent: Uint8Array[] = [];
-  const records: SigningRecord[] = [];
-  const decisions: { block: Block; certificate: Certificate }[] = [];
-  const ledger = {
-    chainId,
-    tip: { height: 0, hash: zeroHash },
-    tipProposer: () => zeroHash,
-    validators: () => overrides.validators ?? sorted.map(({ publicKey }) => publicKey),
-    hasWork: () => decisions.length === 0,
-    buildBlock: async () => blockAt(1, zeroHash),
-    checkBlock: async () => {},
-  };
-  const driver = new ConsensusDriver({
-    ledger,
-    signer: {
-      publicKey: proposer.publicKey,
-      sign: (message) => {
-        journal.push("sign");
-        return proposer.sign(message);
-      },
-    },
-    record: undefined,
-    isRecordLost: false,
-    writeRecord: async (bytes) => {
-      await new Promise((resolve) => setImmediate(resolve));
-      records.push(decodeSigningRecord(bytes));
-      journal.push("recorded");
-    },
-    broadcast: (bytes) => {
-      sent.push(bytes);
-      journal.push(`sent ${decodeMessage(bytes).kind}`);
-    },
-    forwardTransactions() {},
-    decide: async (block, certificate) => {
-      decisions.push({ block, certificate });
-    },
-    catchUp() {},
-    verifier: nativeVerifier,
-    clock: { nowMs: () => 1_000 },
-    log: silentLog,
-    blockIntervalMs: 0,
-    ...overrides,
-  });
-  return { driver, journal, sent, records, decisions };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error("the condition did not come true in 5 s");
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
+type Signer = ReturnType<typeof nativeSigner>;
 
 describe("the consensus driver", () => {
   it("(2) has the record on disk before it signs or sends anything", async () => {
@@ -134,7 +42,7 @@ describe("the consensus driver", () => {
     const { hash: blockHash } = blockAt(1, zeroHash);
     const vote = (voter: number, kind: "prepare" | "commit") => {
       const claim = { kind, height: 1, round: 0, blockHash };
-      const signer = sorted[voter] as (typeof signers)[0];
+      const signer = sorted[voter] as Signer;
       const signature = signer.sign(claimMessage(claim, chainId));
       return encodeMessage({ ...claim, validator: signer.publicKey, signature });
     };
@@ -150,7 +58,7 @@ describe("the consensus driver", () => {
     const { driver } = drive();
     driver.start();
     const claim = { kind: "commit", height: 1, round: 0, blockHash: zeroHash } as const;
-    const other = sorted[1] as (typeof signers)[0];
+    const other = sorted[1] as Signer;
     const signature = other.sign(claimMessage(claim, "22".repeat(32)));
     const bytes = encodeMessage({ ...claim, validator: other.publicKey, signature });
     expect(() => driver.receive(bytes)).toThrow("CONSENSUS_SIGNATURE_INVALID");

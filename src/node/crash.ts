@@ -1,0 +1,74 @@
+/**
+ * The end of a process whose invariants do not hold: what happened is logged, the exit code is 70.
+ * Nothing else is tried, because a node that is wrong about itself must not sign anything more.
+ * Disk and signing record are made for being killed at any moment.
+ *
+ * A supervisor starts the node again. When that happens over and over, the node stays up but does
+ * not vote and says why, so that operators find it answering instead of flickering:
+ * `recentCrashes` counts for that. One line with the time a crash, in a file beside the ledger.
+ */
+import { appendFileSync, readFileSync, rmSync } from "node:fs";
+import type { Log } from "../base/log.ts";
+
+/** Exit code of a broken invariant (sysexits: internal software error). */
+export const crashExitCode = 70;
+
+/** As many crashes within `crashWindowMs` make the node stop voting. */
+export const crashesMax = 3;
+const crashWindowMs = 10 * 60_000;
+
+/** Where crashes end; a real process has the real ones. */
+export type CrashEnd = {
+  exit(code: number): void;
+  nowMs(): number;
+};
+
+const realEnd: CrashEnd = { exit: (code) => process.exit(code), nowMs: () => Date.now() };
+
+/**
+ * From now on an uncaught error or an unhandled rejection ends the process.
+ *
+ * @param journalFile - Where the time of the crash is noted.
+ * @returns What takes the handlers off again.
+ */
+export function endOnBrokenInvariant(
+  { log, journalFile }: { readonly log: Log; readonly journalFile: string },
+  end: CrashEnd = realEnd,
+): () => void {
+  const onError = (error: unknown) => {
+    try {
+      appendFileSync(journalFile, `${end.nowMs()}\n`);
+      log.error({ error: described(error) }, "broken invariant: the node ends");
+    } finally {
+      end.exit(crashExitCode);
+    }
+  };
+  // A rejection that nobody handles arrives here, too, as long as no handler of its own is set.
+  process.on("uncaughtException", onError);
+  return () => process.removeListener("uncaughtException", onError);
+}
+
+/** Counts the crashes that `endOnBrokenInvariant` noted in the last ten minutes. */
+export function recentCrashes(journalFile: string, nowMs: number = Date.now()): number {
+  let text: string;
+  try {
+    text = readFileSync(journalFile, "utf8");
+  } catch {
+    return 0;
+  }
+  const recent = text.split("\n").filter((line) => Number(line) > nowMs - crashWindowMs);
+  // Old crashes tell nothing any more; without this the file would only grow.
+  if (recent.length === 0) rmSync(journalFile, { force: true });
+  return recent.length;
+}
+
+/** Brings an error past all handlers to the top of the process. */
+export function surface(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}
+
+function described(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? String(error)) : String(error);
+}
