@@ -117,6 +117,26 @@ it("locks the optional packages of every platform, or installing fails on some",
   expect(missing).toEqual([]);
 });
 
+it("locks no protobufjs outside its patched lines: older ones run code from a schema", () => {
+  const isPatched = (version: string): boolean => {
+    const [major = 0, minor = 0, patch = 0] = version
+      .split(".")
+      .map((part) => Number.parseInt(part));
+    const least = major === 7 ? [5, 6] : major === 8 ? [0, 2] : undefined;
+    if (least === undefined) return major > 8;
+    return minor > (least[0] as number) || (minor === least[0] && patch >= (least[1] as number));
+  };
+  const examples = ["6.11.6", "7.5.5", "7.5.6", "7.6.0", "8.0.1", "8.0.2", "9.0.0"];
+  expect(examples.filter(isPatched)).toEqual(["7.5.6", "7.6.0", "8.0.2", "9.0.0"]);
+  const lock: { packages: Record<string, { version?: string; name?: string }> } = JSON.parse(
+    readFileSync(join(root, "package-lock.json"), "utf8"),
+  );
+  const locked = Object.entries(lock.packages).filter(
+    ([path, { name }]) => /node_modules\/protobufjs$/.test(path) || name === "protobufjs",
+  );
+  expect(locked.filter(([, { version = "0" }]) => !isPatched(version))).toEqual([]);
+});
+
 it("pins every package exactly", () => {
   const { dependencies, devDependencies } = JSON.parse(
     readFileSync(join(root, "package.json"), "utf8"),

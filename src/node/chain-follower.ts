@@ -3,14 +3,17 @@
  *
  * Nothing a peer says is believed but a certificate: a claimed height is only a reason to ask. A
  * peer that sends less than it claimed, a hole or a wrong certificate is passed over for a while
- * and another one is asked.
+ * and another one is asked. A slow one is left to send on while another one is asked.
  *
  * Invariants:
  *
  * (1) Blocks are appended one after the other, whoever brings them: consensus or a peer.
  * (2) A faulty peer costs at most one request a `penaltyMs`.
+ * (3) A peer that does not answer holds nothing up for longer than `patienceMs`.
+ * (4) Nothing is appended once `stop` was called.
  */
-import { isLedgerError, LedgerError } from "../base/errors.ts";
+import { AssertionError } from "../base/assert.ts";
+import { LedgerError } from "../base/errors.ts";
 import { type Block, decodeBlock } from "../base/format/block.ts";
 import { encode } from "../base/format/codec.ts";
 import { type Certificate, decodeCertificate } from "../base/format/message.ts";
@@ -18,6 +21,9 @@ import { TupleReader } from "../base/format/tuple.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock, Log } from "../base/log.ts";
+import { surface } from "./crash.ts";
+import { isOwnFault, isProvenLie } from "./own-fault.ts";
+import { SeldomLog } from "./seldom.ts";
 
 /** What the follower needs of the network. */
 export interface BlockSource {
@@ -40,6 +46,15 @@ export type FollowerStatus = { readonly catchingUp: boolean; readonly claimedHei
 
 const pollMs = 1_000;
 const penaltyMs = 5_000;
+/** Less than a person waits; an answer over a slow line may take longer and is still taken. */
+const patienceMsDefault = 3_000;
+/** After a fault of this node itself, which asking again does not mend, it bothers peers seldom. */
+const faultRestMs = 30_000;
+
+type Claim = { readonly peer: PublicKey; readonly height: number };
+
+/** How asking a peer for blocks went. */
+type FetchOutcome = "progress" | "lied" | "unanswered";
 
 /** Encodes a decided block for a peer. */
 export function encodeDecided(block: Uint8Array, certificate: Uint8Array): Uint8Array {
@@ -63,13 +78,20 @@ export class ChainFollower {
   readonly #log: Log;
   readonly #onAppended: AppendListener;
   readonly #penalties = new Map<PublicKey, number>();
+  /** Peers that lied last time: what they claim is no measure of being behind. */
+  readonly #doubted = new Set<PublicKey>();
+  /** Peers whose answer is still awaited, though others are asked meanwhile. */
+  readonly #busy = new Set<PublicKey>();
+  readonly #seldom: SeldomLog;
+  readonly #stopping = new AbortController();
+  readonly #patienceMs: number;
+  #restUntilMs = 0;
   readonly #onFault: (reason: string) => void;
   readonly #onCaughtUp: (peers: readonly PublicKey[]) => void;
   #queue: Promise<unknown> = Promise.resolve();
   #round: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #claimedHeight = 0;
-  #stopped = false;
 
   constructor(parts: {
     source: BlockSource;
@@ -81,13 +103,16 @@ export class ChainFollower {
     onFault(reason: string): void;
     /** Told with the peers that answered and from whom nothing more is to be had at the moment. */
     onCaughtUp?(peers: readonly PublicKey[]): void;
+    readonly patienceMs?: number;
   }) {
     this.#source = parts.source;
     this.#sink = parts.sink;
     this.#clock = parts.clock;
     this.#log = parts.log;
+    this.#seldom = new SeldomLog(parts.log);
     this.#onAppended = parts.onAppended;
     this.#onFault = parts.onFault;
+    this.#patienceMs = parts.patienceMs ?? patienceMsDefault;
     this.#onCaughtUp = parts.onCaughtUp ?? (() => {});
   }
 
@@ -103,17 +128,21 @@ export class ChainFollower {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopping.abort();
     clearInterval(this.#timer);
     await this.#round;
     await this.#queue;
+  }
+
+  get #stopped(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   /** Looks for higher peers now; a look that is under way is not doubled. */
   poke(): void {
     if (this.#stopped || this.#round !== undefined) return;
     this.#round = this.#catchUp()
-      .catch((error: unknown) => this.#log.warn({ error: String(error) }, "catching up failed"))
+      .catch(surface)
       .finally(() => {
         this.#round = undefined;
       });
@@ -131,47 +160,99 @@ export class ChainFollower {
   }
 
   async #appendNext(block: Block, certificate: Certificate): Promise<void> {
-    if (block.header.height <= this.#sink.tip.height) return;
+    if (this.#stopped || block.header.height <= this.#sink.tip.height) return;
     await this.#sink.append(block, certificate);
     this.#onAppended(block);
   }
 
   async #catchUp(): Promise<void> {
+    if (this.#clock.nowMs() < this.#restUntilMs) return;
     const claims = await this.#askHeights();
-    this.#claimedHeight = Math.max(0, ...claims.map(({ height }) => height));
+    const believed = claims.filter(({ peer }) => !this.#doubted.has(peer));
+    this.#claimedHeight = Math.max(0, ...believed.map(({ height }) => height));
+    const exhausted: PublicKey[] = [];
     for (const { peer, height } of claims) {
       if (this.#stopped) return;
-      if (height > this.#sink.tip.height) await this.#fetchFrom(peer, height);
+      if (await this.#exhaust({ peer, height })) exhausted.push(peer);
     }
-    this.#onCaughtUp(claims.map(({ peer }) => peer));
+    this.#onCaughtUp(exhausted);
   }
 
-  async #askHeights(): Promise<{ peer: PublicKey; height: number }[]> {
+  /** Asks all at once; who does not answer in time is left out. */
+  async #askHeights(): Promise<Claim[]> {
     const now = this.#clock.nowMs();
+    const claims: Claim[] = [];
     const peers = this.#source
       .connectedPeers()
-      .filter((peer) => (this.#penalties.get(peer) ?? 0) <= now);
-    const answers = await Promise.allSettled(
-      peers.map(async (peer) => ({ peer, ...(await this.#source.requestStatus(peer)) })),
-    );
-    return answers
-      .filter((answer) => answer.status === "fulfilled")
-      .map(({ value }) => value)
-      .sort((left, right) => right.height - left.height);
+      .filter((peer) => !this.#busy.has(peer) && (this.#penalties.get(peer) ?? 0) <= now);
+    const questions = peers.map(async (peer) => {
+      const answer = await this.#source.requestStatus(peer).catch(() => undefined);
+      if (answer !== undefined) claims.push({ peer, height: answer.height });
+    });
+    await this.#within(Promise.all(questions));
+    return [...claims].sort((left, right) => right.height - left.height);
   }
 
-  async #fetchFrom(peer: PublicKey, claimed: number): Promise<void> {
+  /** Fetches all that a peer claims. @returns Whether nothing more is to be had from it. */
+  async #exhaust({ peer, height }: Claim): Promise<boolean> {
+    while (!this.#stopped && this.#sink.tip.height < height) {
+      const from = this.#sink.tip.height + 1;
+      this.#busy.add(peer);
+      const request = this.#source.requestBlocks(peer, from, limits.syncBlocksMax);
+      const fetching = this.#take(request, { peer, from, claimed: height }).finally(() =>
+        this.#busy.delete(peer),
+      );
+      // Patience is for the answer; what this node then takes to append it is its own affair.
+      const isAnswered = await this.#within(request.then(isSettled, isSettled));
+      const outcome = isAnswered === true ? await fetching : "unanswered";
+      if (outcome !== "progress") return outcome === "lied";
+    }
+    return !this.#stopped;
+  }
+
+  async #take(
+    request: Promise<readonly Uint8Array[]>,
+    { peer, from, claimed }: { peer: PublicKey; from: number; claimed: number },
+  ): Promise<FetchOutcome> {
     try {
-      while (!this.#stopped && this.#sink.tip.height < claimed) {
-        const from = this.#sink.tip.height + 1;
-        const blocks = await this.#source.requestBlocks(peer, from, limits.syncBlocksMax);
-        await this.#appendAll(blocks, from, claimed);
-      }
+      await this.#appendAll(await request, from, claimed);
+      this.#doubted.delete(peer);
+      return "progress";
     } catch (error) {
-      // These say something of this node, not of the peer: it must stop voting.
-      if (isOwnFault(error)) return this.#onFault(String(error));
-      this.#penalties.set(peer, this.#clock.nowMs() + penaltyMs);
-      this.#log.warn({ peer, error: String(error) }, "peer passed over while catching up");
+      if (isOwnFault(error)) this.#onOwnFault(error);
+      else this.#passOver(peer, error);
+      return isProvenLie(error) ? "lied" : "unanswered";
+    }
+  }
+
+  /** This says something of this node, not of the peer: it must stop voting. */
+  #onOwnFault(error: unknown): void {
+    if (error instanceof AssertionError) surface(error);
+    this.#restUntilMs = this.#clock.nowMs() + faultRestMs;
+    this.#onFault(String(error));
+  }
+
+  #passOver(peer: PublicKey, error: unknown): void {
+    if (isProvenLie(error)) this.#doubted.add(peer);
+    this.#penalties.set(peer, this.#clock.nowMs() + penaltyMs);
+    this.#seldom.warn(peer, { peer, error: String(error) }, "peer passed over while catching up");
+  }
+
+  /** Waits for something, but neither too long nor after `stop`. */
+  async #within<T>(work: Promise<T>): Promise<T | undefined> {
+    const { signal } = this.#stopping;
+    let giveUp = () => {};
+    const patience = new Promise<undefined>((resolve) => {
+      giveUp = () => resolve(undefined);
+    });
+    const timer = setTimeout(giveUp, this.#patienceMs);
+    signal.addEventListener("abort", giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    try {
+      return await Promise.race([work, patience]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", giveUp);
     }
   }
 
@@ -190,11 +271,6 @@ export class ChainFollower {
   }
 }
 
-function isOwnFault(error: unknown): boolean {
-  return (
-    !isLedgerError(error) ||
-    error.code === "LEDGER_DIVERGENCE" ||
-    error.code === "CONTRACT_NODE_FAULT" ||
-    error.code === "LEDGER_WRITE_FAILED"
-  );
+function isSettled(): true {
+  return true;
 }

@@ -9,79 +9,36 @@
  *     next event is taken (slow ones answer by an event of their own).
  * (2) No signature exists before the record that covers it is on disk.
  * (3) After a node fault nothing is signed any more; `status.halted` says why.
+ * (4) An event that was fed is taken, whenever it came: none waits for the next one.
+ * (5) What waits is bounded for each validator, so that none can fill the memory.
  */
+import { AssertionError } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import type { Block } from "../base/format/block.ts";
 import {
-  type Certificate,
+  type ConsensusMessage,
   claimMessage,
   decodeMessage,
   encodeMessage,
 } from "../base/format/message.ts";
 import { encodeSigningRecord, type SigningRecord } from "../base/format/signing-record.ts";
-import type { Hash } from "../base/hash.ts";
-import type { PublicKey, Signer, Verifier } from "../base/keys.ts";
+import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
-import type { Clock, Log } from "../base/log.ts";
 import type { ConsensusEvent, Effect } from "../consensus/event.ts";
 import { isForeignUseOfKey, messageOf } from "../consensus/signing.ts";
 import { type ConsensusState, initialState, positions } from "../consensus/state.ts";
 import { step } from "../consensus/step.ts";
-import { verifyMessage } from "./verify-message.ts";
+import { surface } from "./crash.ts";
+import type { ConsensusStatus, DriverParts } from "./driver-types.ts";
+import { isOwnFault } from "./own-fault.ts";
+import { checkContent, verifyMessage } from "./verify-message.ts";
 
 type SignEffect = Extract<Effect, { kind: "sign" }>;
 
-/** What the driver needs of the ledger. */
-export interface ConsensusLedger {
-  readonly chainId: Hash;
-  readonly tip: { readonly height: number; readonly hash: Hash };
-  tipProposer(): PublicKey;
-  validators(): readonly PublicKey[];
-  hasWork(nowMs: number): boolean;
-  buildBlock(options: { proposer: PublicKey; nowMs: number }): Promise<Block | undefined>;
-  checkBlock(block: Block, options: { fresh: boolean; nowMs: number }): Promise<void>;
-}
-
-/** What the driver is made of. */
-export type DriverParts = {
-  readonly ledger: ConsensusLedger;
-  /** `undefined` for a node that follows without voting. */
-  readonly signer: Signer | undefined;
-  readonly record: SigningRecord | undefined;
-  /** The record is lost: nothing is signed before `resumeSigningAbove`. */
-  readonly isRecordLost: boolean;
-  writeRecord(bytes: Uint8Array): Promise<void>;
-  broadcast(bytes: Uint8Array): void;
-  forwardTransactions(validator: PublicKey): void;
-  /** Appends a decided block; `appended` must be called when it is on disk. */
-  decide(block: Block, certificate: Certificate): Promise<void>;
-  catchUp(): void;
-  readonly verifier: Verifier;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly blockIntervalMs: number;
-};
-
-/** A validator as this node last heard of it. */
-export type ValidatorPosition = {
-  readonly validator: PublicKey;
-  readonly height: number | undefined;
-  readonly round: number | undefined;
-  readonly lastSeenMs: number | undefined;
-};
-
-/** Consensus as the API shows it. */
-export type ConsensusStatus = {
-  readonly height: number;
-  readonly round: number;
-  readonly phase: string;
-  readonly validators: readonly ValidatorPosition[];
-  /** Why this node signs no more, if so. */
-  readonly halted: string | undefined;
-};
-
 /** How often the driver looks whether there is work that nobody announced (heartbeat). */
 const workPollMs = 250;
+/** Bytes of one validator's messages that may wait: two proposals of the greatest size. */
+const waitingBytesMax = 2 * limits.consensusFrameBytesMax;
 
 /** Runs the core against the real world. */
 export class ConsensusDriver {
@@ -90,12 +47,20 @@ export class ConsensusDriver {
   /** Own messages of the step under way: they come before all that waits. */
   readonly #signed: ConsensusEvent[] = [];
   readonly #lastSeenMs = new Map<PublicKey, number>();
+  /** Bytes of messages among the events, by validator and by message. */
+  readonly #waitingBytes = new Map<PublicKey, number>();
+  readonly #messageBytes = new WeakMap<ConsensusMessage, number>();
+  /** Slow effects under way. */
+  readonly #tasks = new Set<Promise<void>>();
   #state: ConsensusState;
   #draining: Promise<void> | undefined;
   #roundTimer: NodeJS.Timeout | undefined;
   #resendTimer: NodeJS.Timeout | undefined;
   #workTimer: NodeJS.Timeout | undefined;
+  #listenTimer: NodeJS.Timeout | undefined;
+  #isListening = false;
   #lastAppendMs = 0;
+  #workSinceMs: number | undefined;
   #halted: string | undefined;
   #stopped = false;
 
@@ -125,31 +90,55 @@ export class ConsensusDriver {
     this.#parts.log.warn({ height }, "signing record was lost; this node votes again above height");
   }
 
-  /** Starts with what was signed before the restart. */
+  /** Starts with what was signed before the restart, once it has listened for a while. */
   start(): void {
-    const { record } = this.#parts;
+    const { record, listenMs } = this.#parts;
+    this.#isListening = listenMs > 0;
+    this.#listenTimer = setTimeout(() => {
+      this.#isListening = false;
+      this.#wake();
+    }, listenMs);
     if (record !== undefined) this.#feed({ kind: "restored", record });
     this.#workTimer = setInterval(() => this.noteWork(), workPollMs);
     this.noteWork();
   }
 
+  /** Ends; what is under way has ended, too, when this returns. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#roundTimer);
+    clearTimeout(this.#listenTimer);
     clearInterval(this.#resendTimer);
     clearInterval(this.#workTimer);
     await this.#draining;
+    await Promise.all(this.#tasks);
   }
 
   get status(): ConsensusStatus {
-    const { height, round, phase } = this.#state;
+    const { height, round, phase, record } = this.#state;
+    const { ledger } = this.#parts;
     const validators = positions(this.#state).map(({ validator, position }) => ({
       validator,
       height: position?.height,
       round: position?.round,
       lastSeenMs: this.#lastSeenMs.get(validator),
     }));
-    return { height, round, phase, validators, halted: this.#halted };
+    const isAhead = record !== undefined && record.height > height;
+    return {
+      // A halted core stays where it was, but the ledger goes on.
+      height: Math.max(height, ledger.tip.height + 1),
+      round,
+      phase,
+      validators,
+      halted: this.#halted,
+      waitingMs: this.#workSinceMs === undefined ? 0 : performance.now() - this.#workSinceMs,
+      votesFromHeight: isAhead ? record.height : undefined,
+    };
+  }
+
+  /** Bytes of messages that wait for their turn, for metrics and tests. */
+  get waitingBytes(): number {
+    return [...this.#waitingBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** Takes bytes that a member sent. @throws {LedgerError} when they are malformed. */
@@ -166,23 +155,28 @@ export class ConsensusDriver {
         validator: message.validator,
         height: message.height,
       });
-    if (isForeignUseOfKey(this.#state, message) && !this.#parts.isRecordLost) {
+    checkContent(message);
+    // Until the record is restored, what the driver was made with stands for it.
+    const { record = this.#parts.record } = this.#state;
+    if (isForeignUseOfKey({ ...this.#state, record }, message) && !this.#parts.isRecordLost) {
       this.halt("another process signs with the validator key of this node");
       return;
     }
     this.#lastSeenMs.set(message.validator, this.#parts.clock.nowMs());
-    this.#feed({ kind: "message", message });
+    this.#feedMessage(message, bytes.length);
   }
 
   /** Looks whether something could be decided now. */
   noteWork(): void {
-    if (this.#parts.ledger.hasWork(this.#parts.clock.nowMs()))
-      this.#feed({ kind: "work", height: this.#state.height });
+    const hasWork = this.#parts.ledger.hasWork(this.#parts.clock.nowMs());
+    this.#workSinceMs = hasWork ? (this.#workSinceMs ?? performance.now()) : undefined;
+    if (hasWork) this.#feed({ kind: "work", height: this.#state.height });
   }
 
   /** Tells the core that the ledger grew, by a decision or by catching up. */
   noteAppended(): void {
     this.#lastAppendMs = performance.now();
+    this.#workSinceMs = undefined;
     const validators = this.#parts.ledger.validators();
     this.#feed({ kind: "appended", tip: this.#tip(), validators });
     this.noteWork();
@@ -200,41 +194,72 @@ export class ConsensusDriver {
     return { height: ledger.tip.height, hash: ledger.tip.hash, proposer: ledger.tipProposer() };
   }
 
+  /** Keeps invariant (5): a message too many is dropped, as consensus sends again. */
+  #feedMessage(message: ConsensusMessage, bytes: number): void {
+    const { validator } = message;
+    const waiting = (this.#waitingBytes.get(validator) ?? 0) + bytes;
+    if (waiting > waitingBytesMax || !this.#isRunning) return;
+    this.#waitingBytes.set(validator, waiting);
+    this.#messageBytes.set(message, bytes);
+    this.#feed({ kind: "message", message });
+  }
+
+  get #isRunning(): boolean {
+    return !this.#stopped && this.#halted === undefined;
+  }
+
   #feed(event: ConsensusEvent): void {
-    if (this.#stopped || this.#halted !== undefined) return;
+    if (!this.#isRunning) return;
     this.#events.push(event);
-    this.#draining ??= this.#drain().finally(() => {
-      this.#draining = undefined;
-    });
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (!this.#isListening && this.#isRunning) this.#draining ??= this.#drain();
   }
 
   async #drain(): Promise<void> {
     // Yields once, so that `#draining` is set before the first effect may feed again.
     await undefined;
-    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
-      if (this.#stopped || this.#halted !== undefined) return;
-      const { state, effects } = step(this.#state, event);
-      this.#state = state;
-      await this.#performAll(effects);
+    try {
+      for (let event = this.#take(); event !== undefined; event = this.#take()) {
+        const { state, effects } = step(this.#state, event);
+        this.#state = state;
+        await this.#performAll(effects);
+      }
+    } finally {
+      // Right after the last look, not a microtask later: what is fed next starts a new drain.
+      this.#draining = undefined;
     }
+  }
+
+  #take(): ConsensusEvent | undefined {
+    if (!this.#isRunning) return undefined;
+    const event = this.#events.shift();
+    if (event?.kind !== "message") return event;
+    const { validator } = event.message;
+    const bytes = this.#messageBytes.get(event.message) ?? 0;
+    this.#waitingBytes.set(validator, (this.#waitingBytes.get(validator) ?? 0) - bytes);
+    return event;
   }
 
   async #performAll(effects: readonly Effect[]): Promise<void> {
     const signs = effects.filter((effect) => effect.kind === "sign");
     // One write covers them all: the last record contains the claims before it.
     const last = signs.at(-1);
-    if (last !== undefined && !(await this.#persist(last.record))) return;
+    if (last !== undefined) await this.#persist(last.record);
+    // The write takes time, in which a fault may have been found or the node been told to stop.
+    if (!this.#isRunning) return;
     for (const effect of effects) this.#perform(effect);
     this.#events.unshift(...this.#signed.splice(0));
   }
 
-  async #persist(record: SigningRecord): Promise<boolean> {
+  async #persist(record: SigningRecord): Promise<void> {
     try {
       await this.#parts.writeRecord(encodeSigningRecord(record));
-      return true;
     } catch (error) {
+      if (error instanceof AssertionError) throw error;
       this.halt(`the signing record cannot be written: ${String(error)}`);
-      return false;
     }
   }
 
@@ -275,13 +300,33 @@ export class ConsensusDriver {
   }
 
   #performSlowly(effect: Extract<Effect, { kind: "buildBlock" | "checkBlock" | "decide" }>): void {
-    const task =
+    const work =
       effect.kind === "buildBlock"
         ? this.#build(effect)
         : effect.kind === "checkBlock"
           ? this.#check(effect)
-          : this.#parts.decide(effect.block, effect.certificate);
-    task.catch((error: unknown) => this.halt(String(error)));
+          : this.#decide(effect);
+    const task = work
+      .catch((error: unknown) => {
+        if (error instanceof AssertionError) surface(error);
+        else this.halt(String(error));
+      })
+      .finally(() => this.#tasks.delete(task));
+    this.#tasks.add(task);
+  }
+
+  async #decide({ block, certificate }: Extract<Effect, { kind: "decide" }>): Promise<void> {
+    try {
+      await this.#parts.decide(block, certificate);
+    } catch (error) {
+      if (isOwnFault(error)) throw error;
+      // The certificate stands, only the block came to us garbled: the peers have it whole.
+      this.#parts.log.warn(
+        { error: String(error) },
+        "decided block not as certified; asking peers",
+      );
+      this.#parts.catchUp();
+    }
   }
 
   #sign({ claim, attachments }: SignEffect): void {
@@ -307,6 +352,8 @@ export class ConsensusDriver {
     if (round === 0 && waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     if (this.#stopped || height !== ledger.tip.height + 1) return;
     const block = await ledger.buildBlock({ proposer: signer.publicKey, nowMs: clock.nowMs() });
+    // A peer brought the block of this height while this one waited for its turn.
+    if (block !== undefined && block.header.height !== height) return;
     this.#feed({ kind: "built", height, round, block });
   }
 

@@ -9,8 +9,10 @@ import { concatBytes } from "../base/bytes.ts";
 import { isLedgerError, LedgerError } from "../base/errors.ts";
 import { encode } from "../base/format/codec.ts";
 import { TupleReader } from "../base/format/tuple.ts";
+import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import { admissionClass } from "../ledger/admission.ts";
+import { surface } from "./crash.ts";
 
 /** How gossip treats a transaction: reject blames the peer that sent it. */
 export type Verdict = "accept" | "ignore" | "reject";
@@ -24,8 +26,10 @@ export interface TransactionSink {
 }
 
 const kinds = { consensus: 0, transactions: 1 } as const;
-/** Transactions handed to one proposer at one time-out. */
+/** Transactions handed to one proposer at one time-out, or to a peer that has just connected. */
 const forwardedBytesMax = 4 * 1024 * 1024;
+/** Forwarded bytes of one peer that may wait for their checks: the same and a frame. */
+const waitingBytesMax = forwardedBytesMax + limits.transactionBytesMax;
 
 /** Puts the kind before a direct frame. */
 export function directFrame(kind: keyof typeof kinds, bytes: Uint8Array): Uint8Array {
@@ -37,6 +41,8 @@ export class TransactionIntake {
   readonly #sink: TransactionSink;
   /** Refusals of gossiped transactions since start, by error code. */
   readonly refused = new Map<string, number>();
+  /** Forwarded bytes under way, by the peer that sent them. */
+  readonly #waitingBytes = new Map<PublicKey, number>();
   /** Called after a frame brought something new. */
   onAdmitted: () => void = () => {};
 
@@ -53,10 +59,14 @@ export class TransactionIntake {
   }
 
   /** Takes a direct frame: consensus messages go to `receive`. */
-  receiveDirect(frame: Uint8Array, receive: (message: Uint8Array) => void): void {
+  receiveDirect(
+    from: PublicKey,
+    frame: Uint8Array,
+    receive: (message: Uint8Array) => void,
+  ): void {
     const body = frame.subarray(1);
     if (frame[0] === kinds.consensus) receive(body);
-    else if (frame[0] === kinds.transactions) void this.#takeForwarded(body);
+    else if (frame[0] === kinds.transactions) this.#takeForwarded(from, body).catch(surface);
   }
 
   /** Frames of the pending transactions, for the next proposer. */
@@ -77,23 +87,31 @@ export class TransactionIntake {
     if (frame.length > 0) yield directFrame("transactions", encode([frame]));
   }
 
-  async #takeForwarded(body: Uint8Array): Promise<void> {
+  /** What one peer sends faster than it can be checked is dropped: it will be sent again. */
+  async #takeForwarded(from: PublicKey, body: Uint8Array): Promise<void> {
+    const waiting = (this.#waitingBytes.get(from) ?? 0) + body.length;
+    if (waiting > waitingBytesMax) return this.#count("FORWARDED_TOO_MUCH");
+    this.#waitingBytes.set(from, waiting);
     try {
       await this.judge(readTransactions(body));
     } catch (error) {
-      this.#count(error);
+      if (!isLedgerError(error)) throw error;
+      this.#count(error.code);
+    } finally {
+      const rest = (this.#waitingBytes.get(from) ?? 0) - body.length;
+      if (rest === 0) this.#waitingBytes.delete(from);
+      else this.#waitingBytes.set(from, rest);
     }
   }
 
   #verdictOf(result: LedgerError | { readonly status: string }): Verdict {
     if (!isLedgerError(result)) return result.status === "pending" ? "accept" : "ignore";
-    this.#count(result);
+    this.#count(result.code);
     return admissionClass(result.code) === "stateless" ? "reject" : "ignore";
   }
 
-  #count(error: unknown): void {
-    const name = isLedgerError(error) ? error.code : "UNEXPECTED";
-    this.refused.set(name, (this.refused.get(name) ?? 0) + 1);
+  #count(code: string): void {
+    this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
   }
 }
 

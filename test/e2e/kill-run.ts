@@ -4,8 +4,8 @@
  *
  * Method: some lanes send single readings without a pause; each notes what was proven final to it,
  * with height and place. Meanwhile one running node after the other gets SIGKILL, some during their
- * start, and is started again after a random while: at times a quorum is gone. Nobody repairs
- * anything. In the end every node must have the same chain, each noted transaction at its noted
+ * start, and is started again after a random while: at times a quorum is gone, and once, halfway,
+ * all are killed at the same moment. Nobody repairs anything. In the end every node must have the same chain, each noted transaction at its noted
  * place, no transaction twice, and files that `chain verify` finds whole.
  *
  * Moments and nodes follow from the seed, which is printed; what the operating system does with
@@ -43,8 +43,9 @@ export async function killRun(devnet: TestDevnet, killCount: number): Promise<Ki
   const restarts: Promise<void>[] = [];
   for (let kill = 0; kill < killCount; kill += 1) {
     await pause(between(random, killMs));
-    const node = await killOne(devnet, random);
-    restarts.push(startAgain(node, between(random, awayMs)));
+    const isPowerCut = kill === Math.floor(killCount / 2);
+    const killed = isPowerCut ? await killAll(devnet) : [await killOne(devnet, random)];
+    for (const node of killed) restarts.push(startAgain(node, between(random, awayMs)));
   }
   await Promise.all(restarts);
   await Promise.all(devnet.nodes.map((node) => node.ready()));
@@ -103,6 +104,13 @@ async function killOne(devnet: TestDevnet, random: Random): Promise<TestNode> {
     }
     await pause(50);
   }
+}
+
+/** What no node had written is gone then, whatever the others knew. */
+async function killAll(devnet: TestDevnet): Promise<TestNode[]> {
+  const running = devnet.nodes.filter(({ isRunning }) => isRunning);
+  await Promise.all(running.map((node) => node.stop("SIGKILL")));
+  return running;
 }
 
 async function startAgain(node: TestNode, afterMs: number): Promise<void> {

@@ -169,6 +169,18 @@ describe("the codec", () => {
     expect(reencoded(recodeValue, hexBytes(`${"91".repeat(8)}00`))).toBeDefined();
   });
 
+  it("makes no more values of one input than its limit, however they nest", () => {
+    // An empty tuple is one byte, but tens of bytes in memory: 12 MiB of them would take 500.
+    const inner = 66_665;
+    const rest = limits.tupleValuesMax - 1 - 15 * (1 + inner);
+    const bytesWith = (nilCount: number) => {
+      const nils = Array.from({ length: nilCount }, () => null);
+      return encode([...Array.from({ length: 15 }, () => Array<Value>(inner).fill([])), ...nils]);
+    };
+    expect(reencoded(recodeValue, bytesWith(rest))).toBeDefined();
+    expect(reencoded(recodeValue, bytesWith(rest + 1))).toBeUndefined();
+  });
+
   it("refuses to encode what has no encoding", () => {
     for (const item of [-1, -0, 1.5, 2 ** 53, Number.NaN, 2n ** 64n, -1n, "\ud800"])
       expect(() => encode(item)).toThrow("broken invariant");

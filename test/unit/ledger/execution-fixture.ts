@@ -24,6 +24,7 @@ import { zeroHash } from "../../../src/base/hash.ts";
 import type { Signer, Verifier } from "../../../src/base/keys.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { stateRootOf } from "../../../src/base/proof/state-proof.ts";
+import type { Database } from "../../../src/ledger/database.ts";
 import { Ledger } from "../../../src/ledger/ledger.ts";
 import { LedgerStore } from "../../../src/ledger/store.ts";
 import type { CallOutcome, CallRequest, ContractCaller } from "../../../src/ledger/types.ts";
@@ -168,9 +169,12 @@ export type TestNode = {
   readonly genesis: GenesisBlock;
 };
 
-/** Opens a node on a store in memory, at one second after the genesis. */
-export async function openNode(genesis: GenesisBlock = testGenesis()): Promise<TestNode> {
-  const store = await LedgerStore.open({ database: memoryDatabase(), genesis, log: silentLog });
+/** Opens a node on a store in memory, new unless given, at one second after the genesis. */
+export async function openNode(
+  genesis: GenesisBlock = testGenesis(),
+  database: Database = memoryDatabase(),
+): Promise<TestNode> {
+  const store = await LedgerStore.open({ database, genesis, log: silentLog });
   const caller = new NotesCaller();
   const verifier = new CountingVerifier();
   const clock = {

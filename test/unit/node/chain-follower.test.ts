@@ -33,7 +33,8 @@ const decided = (height: number) => {
   return encodeDecided(encodeBlock(block), encodeCertificate(certificate));
 };
 
-type FakePeer = { height: number; blocks(from: number, countMax: number): Uint8Array[] };
+type Blocks = Uint8Array[] | Promise<Uint8Array[]>;
+type FakePeer = { height: number; blocks(from: number, countMax: number): Blocks };
 const honest = (height: number): FakePeer => ({
   height,
   blocks: (from, countMax) =>
@@ -42,7 +43,7 @@ const honest = (height: number): FakePeer => ({
     ),
 });
 
-function follow(peers: Record<string, FakePeer>, divergesAt = -1) {
+function follow(peers: Record<string, FakePeer>, divergesAt = -1, tickMs = 0) {
   const appended: number[] = [];
   const sink = {
     tip: { height: 0 },
@@ -62,14 +63,24 @@ function follow(peers: Record<string, FakePeer>, divergesAt = -1) {
   const asked: string[] = [];
   const source: BlockSource = {
     connectedPeers: () => Object.keys(peers),
-    requestStatus: async (peer) => ({ height: (peers[peer] as FakePeer).height }),
+    requestStatus: async (peer) => {
+      const { height } = peers[peer] as FakePeer;
+      return Number.isNaN(height) ? new Promise<never>(() => {}) : { height };
+    },
     requestBlocks: async (peer, from, countMax) => {
       asked.push(peer);
       return (peers[peer] as FakePeer).blocks(from, countMax);
     },
   };
-  const clock = { nowMs: () => 0 };
+  let nowMs = 0;
+  const clock = {
+    nowMs() {
+      nowMs += tickMs;
+      return nowMs;
+    },
+  };
   const faults: string[] = [];
+  const exhausted: string[][] = [];
   const follower = new ChainFollower({
     source,
     sink,
@@ -77,8 +88,10 @@ function follow(peers: Record<string, FakePeer>, divergesAt = -1) {
     log: silentLog,
     onAppended() {},
     onFault: (reason) => faults.push(reason),
+    patienceMs: 50,
+    onCaughtUp: (names) => exhausted.push([...names]),
   });
-  return { follower, sink, appended, asked, faults };
+  return { follower, sink, appended, asked, faults, exhausted };
 }
 
 async function untilHeight(sink: { tip: { height: number } }, height: number): Promise<void> {
@@ -127,6 +140,63 @@ describe("a node that is behind", () => {
     await follower.stop();
     expect(faults[0]).toContain("LEDGER_DIVERGENCE");
     expect(sink.tip.height).toBe(4);
+  });
+
+  it.each<[string, FakePeer]>([
+    ["says nothing at all", { height: Number.NaN, blocks: () => [] }],
+    ["never sends the blocks", { height: 900, blocks: () => new Promise(() => {}) }],
+  ])("(3) is not held up by a peer that %s, and stops at once", async (_, mute) => {
+    const { follower, sink } = follow({ mute, honest: honest(20) });
+    follower.start();
+    await untilHeight(sink, 20);
+    follower.poke();
+    const before = performance.now();
+    await follower.stop();
+    expect(performance.now() - before).toBeLessThan(500);
+  });
+
+  it("does not count a peer as exhausted that has more and could not be asked", async () => {
+    const unreachable = () => Promise.reject(new LedgerError("P2P_PEER_UNREACHABLE", { peer: "" }));
+    const { follower, exhausted } = follow({
+      away: { height: 100, blocks: unreachable },
+      liar: { height: 90, blocks: () => [] },
+      level: honest(0),
+    });
+    follower.start();
+    const deadline = Date.now() + 5_000;
+    while (exhausted.length === 0 && Date.now() < deadline)
+      await new Promise((resolve) => setImmediate(resolve));
+    await follower.stop();
+    // The rule for a lost record rests on it: only who has shown all it has may be counted.
+    expect(exhausted[0]).toEqual(["liar", "level"]);
+  });
+
+  it("does not call itself behind for what a proven liar claims", async () => {
+    const { follower, exhausted } = follow({ liar: { height: 900, blocks: () => [] } }, -1, 6_000);
+    follower.start();
+    const deadline = Date.now() + 5_000;
+    while (exhausted.length < 1 && Date.now() < deadline)
+      await new Promise((resolve) => setImmediate(resolve));
+    while (exhausted.length < 2 && Date.now() < deadline) {
+      follower.poke();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(follower.status.catchingUp).toBe(false);
+    await follower.stop();
+  });
+
+  it("leaves its peers in peace after a fault of its own", async () => {
+    const { follower, asked, faults } = follow({ a: honest(9) }, 1);
+    follower.start();
+    const deadline = Date.now() + 5_000;
+    while (faults.length === 0 && Date.now() < deadline)
+      await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < 20; turn += 1) {
+      follower.poke();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await follower.stop();
+    expect(asked).toEqual(["a"]);
   });
 
   it("(1) appends one after the other when consensus and a peer bring the same block", async () => {

@@ -8,14 +8,17 @@ import {
 import { zeroHash } from "../../../src/base/hash.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { merkleRoot } from "../../../src/base/proof/merkle.ts";
-import { ConsensusDriver, type DriverParts } from "../../../src/node/consensus-driver.ts";
+import { ConsensusDriver } from "../../../src/node/consensus-driver.ts";
+import type { DriverParts } from "../../../src/node/driver-types.ts";
 import { nativeSigner, nativeVerifier } from "../../../src/node/native-crypto.ts";
 
 /** Of the fake chain. */
 export const chainId = "11".repeat(32);
 const signers = [1, 2, 3, 4].map((seed) => nativeSigner(new Uint8Array(32).fill(seed)));
 /** Four validators in their order; the driver has the key of the first. */
-export const sorted = [...signers].sort((left, right) => (left.publicKey < right.publicKey ? -1 : 1));
+export const sorted = [...signers].sort((left, right) =>
+  left.publicKey < right.publicKey ? -1 : 1,
+);
 /** The signer of the driver, which proposes height 1. */
 export const proposer = sorted[0] as (typeof signers)[0];
 
@@ -86,6 +89,7 @@ export function drive(overrides: Overrides = {}) {
     clock: { nowMs: () => 1_000 },
     log: silentLog,
     blockIntervalMs: 0,
+    listenMs: 0,
     ...overrides,
   });
   return { driver, journal, sent, records, decisions };

@@ -1,0 +1,45 @@
+/**
+ * Gossips again what has been pending for long. Gossip reaches only the peers that are connected
+ * at the moment, and the hand-over at a time-out comes from voting nodes only: without this, what a
+ * node alone knows could wait until it expires.
+ *
+ * It keeps no transaction: it looks twice, and what was there both times is old.
+ */
+
+/** Both less than a gateway waits before it tries another node. */
+const periodMs = 4_000;
+/** A few frames: what is oldest in its sender's order, the rest at a later look. */
+const republishedBytesMax = 256 * 1024;
+
+/** What is needed of ledger and network. */
+export type RepublisherParts = {
+  pendingTransactions(bytesMax: number): readonly Uint8Array[];
+  publish(transactions: readonly Uint8Array[]): void;
+};
+
+/** Looks for old transactions every few seconds. */
+export class Republisher {
+  readonly #parts: RepublisherParts;
+  #seen: ReadonlySet<Uint8Array> = new Set();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: RepublisherParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.look(), periodMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Gossips what the last look saw, too. */
+  look(): void {
+    const pending = this.#parts.pendingTransactions(republishedBytesMax);
+    const old = pending.filter((bytes) => this.#seen.has(bytes));
+    this.#seen = new Set(pending);
+    if (old.length > 0) this.#parts.publish(old);
+  }
+}
