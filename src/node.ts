@@ -5,7 +5,7 @@
  * stop: the reverse, so that nothing is signed or appended after the ledger has closed.
  */
 import { startApi } from "./api/server.ts";
-import { LedgerError } from "./base/errors.ts";
+import { isLedgerError, LedgerError } from "./base/errors.ts";
 import type { Block } from "./base/format/block.ts";
 import { publicKeyOf } from "./base/format/did.ts";
 import { type Genesis, genesisBlock, parseGenesis } from "./base/format/genesis.ts";
@@ -23,12 +23,15 @@ import { ChainFollower, encodeDecided } from "./node/chain-follower.ts";
 import { steadyClock } from "./node/clock.ts";
 import { type NodeConfig, readText } from "./node/config.ts";
 import { ConsensusDriver } from "./node/consensus-driver.ts";
+import { crashesMax, crashJournalOf, recentCrashes, surface } from "./node/crash.ts";
 import { signingRecordPath } from "./node/key-file.ts";
 import { type KeyLock, lockKey } from "./node/key-lock.ts";
 import { nodeLog } from "./node/log.ts";
 import { injectNative, nativeVerifier } from "./node/native-crypto.ts";
 import { openContracts } from "./node/open-contracts.ts";
 import { type NodeKeys, openNodeKeys } from "./node/open-keys.ts";
+import { Republisher } from "./node/republisher.ts";
+import { SeldomLog } from "./node/seldom.ts";
 import { SigningRecordFile } from "./node/signing-record-file.ts";
 import { directFrame, TransactionIntake } from "./node/transaction-intake.ts";
 import { Network } from "./p2p/network.ts";
@@ -51,7 +54,7 @@ type Foundation = {
 };
 
 /** Parts that others call before they exist. */
-type Late = { driver?: ConsensusDriver; follower?: ChainFollower };
+type Late = { driver?: ConsensusDriver; follower?: ChainFollower; network?: Network };
 
 /** Things to close, last opened first. */
 type Closers = (() => unknown)[];
@@ -70,9 +73,7 @@ export async function startNode(
   },
 ): Promise<RunningNode> {
   const closers: Closers = [];
-  const stop = async () => {
-    for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
-  };
+  const stop = () => closeAll(closers);
   injectNative();
   try {
     const log = nodeLog(config.name, config.log.level);
@@ -90,6 +91,18 @@ export async function startNode(
   }
 }
 
+/** Closes all, also when one of them fails; what failed first is thrown at the end. */
+async function closeAll(closers: Closers): Promise<void> {
+  const failures: unknown[] = [];
+  for (let close = closers.pop(); close !== undefined; close = closers.pop())
+    try {
+      await close();
+    } catch (error) {
+      failures.push(error);
+    }
+  if (failures.length > 0) throw failures[0];
+}
+
 async function run(foundation: Foundation, closers: Closers): Promise<string> {
   const { config, keys, log } = foundation;
   const votes = await openVotes(foundation, closers);
@@ -101,6 +114,7 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
   const late: Late = {};
   const network = await startNetwork(foundation, ledger, { intake, late });
   closers.push(() => network.stop());
+  late.network = network;
   const isRecordLost = votes?.isLost === true && foundation.acceptLostVotes !== true;
   const follower = new ChainFollower({
     source: network,
@@ -126,17 +140,32 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
     clock,
     log,
     blockIntervalMs: config.blockIntervalMs,
+    // Alone, there is nobody to hear.
+    listenMs: keys.members.length > 1 ? limits.roundTimeoutMsBase : 0,
   });
   late.driver = driver;
+  haltAfterCrashes(driver, config);
   intake.onAdmitted = () => driver.noteWork();
   closers.push(() => follower.stop());
   closers.push(() => driver.stop());
+  const republisher = new Republisher({
+    pendingTransactions: (bytesMax) => ledger.pendingTransactions(bytesMax),
+    publish: (transactions) => network.publishTransactions(transactions),
+  });
+  closers.push(() => republisher.stop());
+  republisher.start();
   follower.start();
   driver.start();
   const parts = { ...foundation, ledger, store, network, driver, follower, intake, clock };
   const api = await startApi({ node: apiNodeOf(parts), ...config.api, log });
   closers.push(() => api.stop());
   return api.url;
+}
+
+/** A node that crashes over and over is of more use when it answers without voting. */
+function haltAfterCrashes(driver: ConsensusDriver, config: NodeConfig): void {
+  const crashes = recentCrashes(crashJournalOf(config));
+  if (crashes >= crashesMax) driver.halt(`it crashed ${crashes} times within ten minutes`);
 }
 
 /** Locks the validator key and opens its signing record; nothing for a node that only follows. */
@@ -185,7 +214,14 @@ function forward(
 ): void {
   const { keys, intake, network } = parts;
   const peer = keys.members.find((member) => member.validator === validator)?.peer;
-  if (peer === undefined || peer === keys.peerKey) return;
+  if (peer !== undefined && peer !== keys.peerKey) handOver(peer, { intake, network });
+}
+
+/** Gives a peer what is pending here, directly: gossip may not have reached it. */
+function handOver(
+  peer: PublicKey,
+  { intake, network }: { readonly intake: TransactionIntake; readonly network: Network },
+): void {
   for (const frame of intake.pendingFrames()) network.send(peer, frame);
 }
 
@@ -215,6 +251,7 @@ function startNetwork(
   },
 ): Promise<Network> {
   const { intake, late } = handlers;
+  const seldom = new SeldomLog(log);
   return Network.start({
     chainId: ledger.chainId,
     peerSeed: keys.peerSeed,
@@ -228,8 +265,13 @@ function startNetwork(
     handlers: {
       onTransactions: (_from, transactions) => intake.judge(transactions),
       onConsensusMessage: (from, bytes) =>
-        intake.receiveDirect(bytes, (message) => receive(late.driver, { from, message, log })),
-      onPeerChange: () => late.follower?.poke(),
+        intake.receiveDirect(from, bytes, (message) =>
+          receive(late.driver, { from, message, seldom }),
+        ),
+      onPeerChange: (peer, isConnected) => {
+        late.follower?.poke();
+        if (isConnected && late.network) handOver(peer, { intake, network: late.network });
+      },
       status: () => ({ height: ledger.tip.height, hash: ledger.tip.hash }),
       readBlocks: (from, countMax, bytesMax) => readBlocks(ledger, from, { countMax, bytesMax }),
     },
@@ -238,12 +280,14 @@ function startNetwork(
 
 function receive(
   driver: ConsensusDriver | undefined,
-  { from, message, log }: { from: PublicKey; message: Uint8Array; log: Log },
+  { from, message, seldom }: { from: PublicKey; message: Uint8Array; seldom: SeldomLog },
 ): void {
   try {
     driver?.receive(message);
   } catch (error) {
-    log.warn({ from, error: String(error) }, "consensus message dropped");
+    if (isLedgerError(error))
+      seldom.warn(from, { from, error: String(error) }, "consensus message dropped");
+    else surface(error);
   }
 }
 

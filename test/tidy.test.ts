@@ -121,7 +121,7 @@ it("locks no protobufjs outside its patched lines: older ones run code from a sc
   const isPatched = (version: string): boolean => {
     const [major = 0, minor = 0, patch = 0] = version
       .split(".")
-      .map((part) => Number.parseInt(part));
+      .map((part) => Number.parseInt(part, 10));
     const least = major === 7 ? [5, 6] : major === 8 ? [0, 2] : undefined;
     if (least === undefined) return major > 8;
     return minor > (least[0] as number) || (minor === least[0] && patch >= (least[1] as number));

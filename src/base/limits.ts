@@ -18,7 +18,7 @@ export const limits = {
   tupleDepthMax: 8,
   /** Elements in one tuple: the largest is the list of transactions of a block. */
   tupleElementsMax: 70_000,
-  /** Values in one decoding, nested ones too: an empty tuple is one byte, but 40 and more in memory. */
+  /** Values in one decoding, nested ones too: an empty tuple is one byte, but 40 in memory. */
   tupleValuesMax: 1_000_000,
   /** Nesting of JSON arguments, values and events (D10). */
   jsonDepthMax: 16,

@@ -1,6 +1,7 @@
 /** `node start`: runs a node until it is told to stop. */
 import { z } from "zod";
 import { readNodeConfig } from "../node/config.ts";
+import { crashJournalOf, endOnBrokenInvariant } from "../node/crash.ts";
 import { readPassphrase } from "../node/passphrase.ts";
 import { command, text } from "./command.ts";
 
@@ -41,6 +42,9 @@ export const nodeStart = command({
     // Loaded here only: the network and HTTP libraries take most of a second, which no other
     // command has to wait for.
     const { startNode } = await import("../node.ts");
+    const { nodeLog } = await import("../node/log.ts");
+    const log = nodeLog(config.name, config.log.level);
+    endOnBrokenInvariant({ log, journalFile: crashJournalOf(config) });
     const node = await startNode(config, { passphrase, acceptLostVotes });
     terminal.result({ name: config.name, url: node.apiUrl }, `${config.name} at ${node.apiUrl}`);
     await Promise.race([aborted(ended), ...(untilStdinEnds ? [stdinEnd()] : [])]);

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { ApiNode, NodeStatus } from "../api/api-node.ts";
 import { didOf } from "../base/format/did.ts";
+import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/log.ts";
 import { quorumSize } from "../base/proof/certificate.ts";
 import type { Ledger } from "../ledger/ledger.ts";
@@ -27,6 +28,9 @@ export type ShownParts = {
   readonly intake: TransactionIntake;
   readonly clock: Clock;
 };
+
+/** Four rounds that fail one after the other take less. */
+const waitingMsMax = 12_000;
 
 const packageFile = new URL("../../package.json", import.meta.url);
 const { version } = JSON.parse(readFileSync(packageFile, "utf8")) as { readonly version: string };
@@ -90,18 +94,43 @@ function statusOf(parts: ShownParts): NodeStatus {
   };
 }
 
-function notReadyReasons({ keys, driver, follower, network }: ShownParts): string[] {
+function notReadyReasons(parts: ShownParts): string[] {
+  const { follower } = parts;
+  const { catchingUp, claimedHeight } = follower.status;
+  return [
+    ...votingReasons(parts),
+    ...(catchingUp ? [`catching up with height ${claimedHeight}`] : []),
+    ...quorumReasons(parts),
+  ];
+}
+
+/** Why this node itself does not vote, or is not understood by the others. */
+function votingReasons({ driver }: ShownParts): string[] {
+  const { halted, votesFromHeight, clockOffsetMs } = driver.status;
   const reasons: string[] = [];
-  const { halted, validators } = driver.status;
   if (halted !== undefined) reasons.push(`this node votes no more: ${halted}`);
   if (driver.isAbstaining) reasons.push("the signing record was lost: this node does not vote yet");
-  const { catchingUp, claimedHeight } = follower.status;
-  if (catchingUp) reasons.push(`catching up with height ${claimedHeight}`);
+  if (votesFromHeight !== undefined)
+    reasons.push(`this node voted at height ${votesFromHeight} and waits for the blocks below it`);
+  const isOff =
+    clockOffsetMs > limits.proposalFutureMsMax || clockOffsetMs < -limits.proposalPastMsMax;
+  const seconds = Math.round(Math.abs(clockOffsetMs) / 1_000);
+  const direction = clockOffsetMs > 0 ? "behind" : "ahead of";
+  if (isOff) reasons.push(`the clock of this node is ${seconds} s ${direction} those of its peers`);
+  return reasons;
+}
+
+/** Why nothing can become final, whatever is submitted here. */
+function quorumReasons({ keys, driver, network }: ShownParts): string[] {
+  const { validators, waitingMs } = driver.status;
+  const reasons: string[] = [];
   const others = validators.length - (keys.validator === undefined ? 0 : 1);
-  // Without a quorum connected nothing can become final, whatever is submitted here.
   const needed = quorumSize(validators.length) - (keys.validator === undefined ? 0 : 1);
   const connected = network.connectedPeers().length;
   if (connected < Math.min(needed, others))
     reasons.push(`${connected} peers connected, ${needed} needed for a quorum`);
+  // Peers may be connected and yet not vote: what counts is whether anything gets decided.
+  if (waitingMs > waitingMsMax)
+    reasons.push(`nothing became final for ${Math.round(waitingMs / 1_000)} s although work waits`);
   return reasons;
 }

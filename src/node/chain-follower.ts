@@ -75,7 +75,6 @@ export class ChainFollower {
   readonly #source: BlockSource;
   readonly #sink: BlockSink;
   readonly #clock: Clock;
-  readonly #log: Log;
   readonly #onAppended: AppendListener;
   readonly #penalties = new Map<PublicKey, number>();
   /** Peers that lied last time: what they claim is no measure of being behind. */
@@ -108,7 +107,6 @@ export class ChainFollower {
     this.#source = parts.source;
     this.#sink = parts.sink;
     this.#clock = parts.clock;
-    this.#log = parts.log;
     this.#seldom = new SeldomLog(parts.log);
     this.#onAppended = parts.onAppended;
     this.#onFault = parts.onFault;

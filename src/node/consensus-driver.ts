@@ -24,10 +24,12 @@ import {
 import { encodeSigningRecord, type SigningRecord } from "../base/format/signing-record.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
+import { faultyMax } from "../base/proof/certificate.ts";
 import type { ConsensusEvent, Effect } from "../consensus/event.ts";
 import { isForeignUseOfKey, messageOf } from "../consensus/signing.ts";
 import { type ConsensusState, initialState, positions } from "../consensus/state.ts";
 import { step } from "../consensus/step.ts";
+import { ClockWatch } from "./clock-watch.ts";
 import { surface } from "./crash.ts";
 import type { ConsensusStatus, DriverParts } from "./driver-types.ts";
 import { isOwnFault } from "./own-fault.ts";
@@ -47,6 +49,7 @@ export class ConsensusDriver {
   /** Own messages of the step under way: they come before all that waits. */
   readonly #signed: ConsensusEvent[] = [];
   readonly #lastSeenMs = new Map<PublicKey, number>();
+  readonly #clockWatch = new ClockWatch();
   /** Bytes of messages among the events, by validator and by message. */
   readonly #waitingBytes = new Map<PublicKey, number>();
   readonly #messageBytes = new WeakMap<ConsensusMessage, number>();
@@ -132,6 +135,7 @@ export class ConsensusDriver {
       validators,
       halted: this.#halted,
       waitingMs: this.#workSinceMs === undefined ? 0 : performance.now() - this.#workSinceMs,
+      clockOffsetMs: this.#clockWatch.offsetMs(faultyMax(validators.length)),
       votesFromHeight: isAhead ? record.height : undefined,
     };
   }
@@ -162,7 +166,9 @@ export class ConsensusDriver {
       this.halt("another process signs with the validator key of this node");
       return;
     }
-    this.#lastSeenMs.set(message.validator, this.#parts.clock.nowMs());
+    const nowMs = this.#parts.clock.nowMs();
+    this.#lastSeenMs.set(message.validator, nowMs);
+    this.#clockWatch.note(message, nowMs);
     this.#feedMessage(message, bytes.length);
   }
 

@@ -11,14 +11,14 @@ import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import type { Log } from "../base/log.ts";
 
 /** Exit code of a broken invariant (sysexits: internal software error). */
-export const crashExitCode = 70;
+const crashExitCode = 70;
 
 /** As many crashes within `crashWindowMs` make the node stop voting. */
 export const crashesMax = 3;
 const crashWindowMs = 10 * 60_000;
 
 /** Where crashes end; a real process has the real ones. */
-export type CrashEnd = {
+type CrashEnd = {
   exit(code: number): void;
   nowMs(): number;
 };
@@ -37,8 +37,8 @@ export function endOnBrokenInvariant(
 ): () => void {
   const onError = (error: unknown) => {
     try {
-      appendFileSync(journalFile, `${end.nowMs()}\n`);
       log.error({ error: described(error) }, "broken invariant: the node ends");
+      appendFileSync(journalFile, `${end.nowMs()}\n`);
     } finally {
       end.exit(crashExitCode);
     }
@@ -46,6 +46,11 @@ export function endOnBrokenInvariant(
   // A rejection that nobody handles arrives here, too, as long as no handler of its own is set.
   process.on("uncaughtException", onError);
   return () => process.removeListener("uncaughtException", onError);
+}
+
+/** Returns where the crashes of a node are noted: beside its ledger, which may be wiped. */
+export function crashJournalOf({ ledgerDirectory }: { readonly ledgerDirectory: string }): string {
+  return `${ledgerDirectory}.crashes`;
 }
 
 /** Counts the crashes that `endOnBrokenInvariant` noted in the last ten minutes. */

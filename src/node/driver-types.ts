@@ -57,6 +57,8 @@ export type ConsensusStatus = {
   readonly halted: string | undefined;
   /** Milliseconds since there is something to decide and nothing was; 0 while idle. */
   readonly waitingMs: number;
+  /** By how much the clocks of most others are ahead of this node's. */
+  readonly clockOffsetMs: number;
   /** Set while this node's record is above its ledger: it votes again from this height on. */
   readonly votesFromHeight: number | undefined;
 };

@@ -59,11 +59,7 @@ export class TransactionIntake {
   }
 
   /** Takes a direct frame: consensus messages go to `receive`. */
-  receiveDirect(
-    from: PublicKey,
-    frame: Uint8Array,
-    receive: (message: Uint8Array) => void,
-  ): void {
+  receiveDirect(from: PublicKey, frame: Uint8Array, receive: (message: Uint8Array) => void): void {
     const body = frame.subarray(1);
     if (frame[0] === kinds.consensus) receive(body);
     else if (frame[0] === kinds.transactions) this.#takeForwarded(from, body).catch(surface);

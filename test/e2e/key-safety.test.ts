@@ -7,8 +7,8 @@
  * Shown able to fail: the seed or the passphrase logged at start; the mode check left out.
  */
 import { execFile } from "node:child_process";
-import { appendFile, chmod, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { appendFile, chmod, copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openKeyFile } from "../../src/node/key-file.ts";
 import { programFile, useDevnet } from "../helpers/devnet.ts";
@@ -17,14 +17,12 @@ import { registerMeter } from "./sender.ts";
 const devnet = useDevnet({ nodeCount: 1, isDown: true });
 const wrong = "a wrong passphrase 7f3a";
 let passphrase: string;
-let passphraseFile: string;
 /** What must be nowhere, as text in several forms. */
 let secrets: string[];
 
 beforeAll(async () => {
   const { directory } = devnet().node(0).files;
-  passphraseFile = join(directory, "..", "..", "passphrase");
-  passphrase = (await readFile(passphraseFile, "utf8")).trimEnd();
+  passphrase = (await readFile(join(directory, "../../passphrase"), "utf8")).trimEnd();
   secrets = [passphrase, wrong];
   for (const name of ["validator.json", "peer.json"]) {
     const { seed } = await openKeyFile({ file: join(directory, name), passphrase });
@@ -36,23 +34,35 @@ beforeAll(async () => {
   await appendFile(configFile, "log: { level: debug }\n");
 });
 
-/** Starts the node, which is expected to end by itself, and returns its exit code and its words. */
-function start(env: Record<string, string> = {}): Promise<{ code: number; text: string }> {
-  const { configFile } = devnet().node(0).files;
-  const args = [programFile, "node", "start", "--config", configFile, "--until-stdin-ends"];
-  return new Promise((resolve) => {
-    const options = { env: { ...process.env, ...env } };
-    execFile(process.execPath, args, options, (error, out, err) =>
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), text: out + err }),
-    );
-  });
+/** Settings of one start that must fail, in files of its own beside those of the node. */
+async function variant(name: string, change: (config: string) => string): Promise<string> {
+  const { directory, configFile } = devnet().node(0).files;
+  const file = join(directory, `${name}.yaml`);
+  await writeFile(file, change(await readFile(configFile, "utf8")));
+  return file;
 }
 
-async function expectRefused(code: string, env?: Record<string, string>): Promise<void> {
-  const ended = await start(env);
-  expect(ended.text).toContain(code);
-  expect(ended.code).toBe(1);
-  expectNoSecret("output", ended.text);
+/** Copies a file, with another mode, and returns the name of the copy. */
+async function copyOf(name: string, mode: number): Promise<string> {
+  const { directory } = devnet().node(0).files;
+  const copy = `${basename(name)}.copy`;
+  await copyFile(join(directory, name), join(directory, copy));
+  await chmod(join(directory, copy), mode);
+  return copy;
+}
+
+/** Starts a node that must end by itself, with the code and without a secret in its words. */
+async function expectRefused(code: string, file: string, env = {}): Promise<void> {
+  const args = [programFile, "node", "start", "--config", file, "--until-stdin-ends"];
+  const options = { env: { ...process.env, ...env } };
+  const text = await new Promise<string>((resolve) => {
+    execFile(process.execPath, args, options, (error, out, err) =>
+      resolve(`exit ${error === null ? 0 : error.code}\n${out}${err}`),
+    );
+  });
+  expect(text).toContain(code);
+  expect(text).toMatch(/^exit 1\n/);
+  expectNoSecret("output", text);
 }
 
 function expectNoSecret(where: string, text: string): void {
@@ -65,27 +75,29 @@ async function filesBelow(directory: string): Promise<string[]> {
 }
 
 describe("a node", { timeout: 60_000 }, () => {
-  it("does not start with a wrong passphrase, from a file or the environment", async () => {
-    await writeFile(passphraseFile, `${wrong}\n`);
-    await expectRefused("KEY_FILE_PASSPHRASE_WRONG");
-    const { configFile } = devnet().node(0).files;
-    const config = await readFile(configFile, "utf8");
-    await writeFile(configFile, config.replace(/^passphraseFile:.*\n/m, ""));
-    await expectRefused("KEY_FILE_PASSPHRASE_WRONG", { LOOPLEDGER_PASSPHRASE: wrong });
-    await writeFile(configFile, `${config}passphrase: ${passphrase}\n`);
-    await expectRefused("CONFIG_INVALID");
-    await writeFile(configFile, config);
-    await writeFile(passphraseFile, `${passphrase}\n`);
-  });
-
-  it("does not start when others can read a key or the passphrase", async () => {
+  it("does not start with a wrong passphrase, or with files that others can read", async () => {
     const { directory } = devnet().node(0).files;
-    for (const name of ["validator.json", "peer.json", "../../passphrase"]) {
-      const file = join(directory, name);
-      await chmod(file, 0o640);
-      await expectRefused("KEY_FILE_MODE");
-      await chmod(file, 0o600);
-    }
+    await writeFile(join(directory, "wrong"), `${wrong}\n`, { mode: 0o600 });
+    const passphraseLine = /^passphraseFile:.*$/m;
+    const key = await copyOf("validator.json", 0o640);
+    const peer = await copyOf("peer.json", 0o604);
+    const open = await copyOf("../../passphrase", 0o644);
+    const from = (file: string) => (config: string) =>
+      config.replace(passphraseLine, `passphraseFile: ${file}`);
+    const none = (config: string) => config.replace(passphraseLine, "");
+    const inline = (config: string) => `${config}passphrase: ${passphrase}\n`;
+    const named = (name: string, copy: string) => (config: string) => config.replace(name, copy);
+    await Promise.all([
+      expectRefused("KEY_FILE_PASSPHRASE_WRONG", await variant("wrong-file", from("wrong"))),
+      expectRefused("KEY_FILE_PASSPHRASE_WRONG", await variant("environment", none), {
+        LOOPLEDGER_PASSPHRASE: wrong,
+      }),
+      expectRefused("CONFIG_INVALID", await variant("inline", inline)),
+      expectRefused("KEY_FILE_MODE", await variant("key-mode", named("validator.json", key))),
+      expectRefused("KEY_FILE_MODE", await variant("peer-mode", named("peer.json", peer))),
+      expectRefused("KEY_FILE_MODE", await variant("file-mode", from(open))),
+    ]);
+    for (const name of ["inline.yaml", "wrong", open]) await rm(join(directory, name));
   });
 
   it("keeps its keys out of log, answers and data while it works", async () => {

@@ -1,0 +1,59 @@
+/**
+ * Claims about the end of a process with a broken invariant, and about what is left of it. The
+ * first one with a real process: what a handler does in a test runner proves little.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { afterAll, describe, expect, it } from "vitest";
+import { crashesMax, crashJournalOf, recentCrashes } from "../../../src/node/crash.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "loopledger-crash-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const journal = crashJournalOf({ ledgerDirectory: join(directory, "ledger") });
+
+async function crashingProgram(statement: string): Promise<string> {
+  const outfile = join(directory, "crash.mjs");
+  const module = fileURLToPath(new URL("../../../src/node/crash.ts", import.meta.url));
+  const contents = `
+    import { endOnBrokenInvariant, surface } from ${JSON.stringify(module)};
+    const log = { error: (facts, message) => process.stderr.write(facts.error + message) };
+    endOnBrokenInvariant({ log, journalFile: ${JSON.stringify(journal)} });
+    setInterval(() => {}, 1_000);
+    ${statement}`;
+  const stdin = { contents, resolveDir: directory };
+  await build({ stdin, outfile, bundle: true, platform: "node", format: "esm", logLevel: "error" });
+  return outfile;
+}
+
+describe("a broken invariant", () => {
+  it.each([
+    ["is thrown in a timer", `setTimeout(() => { throw new Error("one is two"); }, 1);`],
+    ["is a rejection nobody handles", `void Promise.reject(new Error("one is two"));`],
+    ["is surfaced past a handler", `try { surface(new Error("one is two")); } catch {}`],
+  ])("ends the process with 70, logged and noted, when it %s", async (_, statement) => {
+    const before = recentCrashes(journal);
+    const { status, stderr } = spawnSync(process.execPath, [await crashingProgram(statement)], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
+    expect(status).toBe(70);
+    expect(stderr).toContain("one is two");
+    expect(stderr).toContain("broken invariant");
+    expect(recentCrashes(journal)).toBe(before + 1);
+  });
+
+  it("is forgotten after ten minutes, so that a node may vote again", () => {
+    const nowMs = 1_000_000_000;
+    const lines = [nowMs - 700_000, nowMs - 500_000, nowMs - 1_000];
+    writeFileSync(journal, `${lines.join("\n")}\n`);
+    expect(recentCrashes(journal, nowMs)).toBe(2);
+    expect(recentCrashes(journal, nowMs + 10 * 60_000)).toBe(0);
+    expect(recentCrashes(journal, nowMs)).toBe(0);
+    expect(crashesMax).toBe(3);
+  });
+});
