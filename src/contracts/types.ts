@@ -83,7 +83,7 @@ export type InstalledContract = {
 
 /** What the runtime is given. */
 export type RuntimeOptions = {
-  /** Serves `host.verify`. */
+  /** Serves `host.verify`: must refuse every key that `checkPublicKey` refuses (D6). */
   readonly verifier: Verifier;
   /** Gets `host.log`; a node leaves it out and the text is dropped. */
   readonly onLog?: (contract: string, text: string) => void;

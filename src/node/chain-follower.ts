@@ -184,7 +184,10 @@ export class ChainFollower {
       .connectedPeers()
       .filter((peer) => !this.#busy.has(peer) && (this.#penalties.get(peer) ?? 0) <= now);
     const questions = peers.map(async (peer) => {
+      // Who keeps silent is not asked again meanwhile, so it holds up one look and not each.
+      this.#busy.add(peer);
       const answer = await this.#source.requestStatus(peer).catch(() => undefined);
+      this.#busy.delete(peer);
       if (answer !== undefined) claims.push({ peer, height: answer.height });
     });
     await this.#within(Promise.all(questions));

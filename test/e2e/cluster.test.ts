@@ -8,7 +8,7 @@ import { readingOf, registerMeter, TestSender, untilFinal } from "./sender.ts";
 
 const meter = "m-1";
 
-describe("four nodes", () => {
+describe("four nodes", { timeout: 90_000 }, () => {
   const devnet = useDevnet();
   let gateway: TestSender;
   let count = 0;

@@ -63,7 +63,7 @@ async function expectRefused(bytes: Uint8Array, code: string, httpStatus: number
   expect((await devnet().settled()).stateRoot).toBe(before.stateRoot);
 }
 
-describe("admission refuses", () => {
+describe("admission refuses", { timeout: 90_000 }, () => {
   it("a sender that nobody enrolled", async () => {
     const stranger = new TestSender(devnet(), nativeSigner(Buffer.alloc(32, 7)));
     const transaction = report(stranger, [readingOf(meter, 1)]);
@@ -177,7 +177,7 @@ function bodyOf({ message }: Transaction): Uint8Array {
   return message.subarray(tags.transaction.length + 1);
 }
 
-describe("execution refuses with a receipt", () => {
+describe("execution refuses with a receipt", { timeout: 90_000 }, () => {
   it("each with its own code, without a change, an event, or a lost nonce", async () => {
     const cases: [code: string, transaction: Transaction][] = [
       ["METERING_GATEWAY_FOREIGN", report(foreign, [readingOf(meter, 101)])],

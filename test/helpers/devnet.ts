@@ -236,7 +236,8 @@ export class TestDevnet {
 }
 
 /**
- * Makes a devnet for the tests of a file (call it at the top) and ends it after them.
+ * Makes a devnet for the tests of a file (call it at the top) and ends it after them. With `isDown`
+ * its nodes are not started.
  *
  * @returns What gives the devnet, inside tests.
  */

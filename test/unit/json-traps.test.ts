@@ -5,7 +5,7 @@
  * fails, a person, a node and a contract may see different numbers in one text.
  *
  * Shown able to fail: `JSON.parse` for `parseJson` in `tx submit` or `query`; no `canonicalJson` in
- * `host.set`, `host.emit` or `readOutput`; files read as UTF-8 without `fatal`.
+ * `host.set`, `host.emit`, `readOutput` or `Ledger.view`; files read as UTF-8 without `fatal`.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,9 +20,11 @@ import { canonicalJson } from "../../src/base/format/json.ts";
 import { decodeTransaction } from "../../src/base/format/transaction.ts";
 import { zeroHash } from "../../src/base/hash.ts";
 import { ContractRuntime } from "../../src/contracts/runtime.ts";
+import type { Ledger } from "../../src/ledger/ledger.ts";
 import { runCli } from "../helpers/run-cli.ts";
 import { ask, type Served, serve, stopAll } from "./api/http.ts";
 import { bundle, options, request, stateOf } from "./contracts/bundle.ts";
+import { openNode } from "./ledger/execution-fixture.ts";
 
 const refused: [name: string, text: string][] = [
   ["__proto__", '{"__proto__":{"admin":true}}'],
@@ -59,9 +61,11 @@ const accepted: [name: string, text: string][] = [
 
 let served: Served;
 let runtime: ContractRuntime;
+let ledger: Ledger;
 const directory = mkdtempSync(join(tmpdir(), "loopledger-json-"));
 beforeAll(async () => {
   served = await serve();
+  ({ ledger } = await openNode());
   runtime = await ContractRuntime.create(options);
   const given = `JSON.parse(host.get("traps/in"))`;
   const source = bundle("traps", {
@@ -113,7 +117,7 @@ function fromContract(method: "set" | "emit" | "result", text: string) {
   return runtime.call(request("traps", method), state);
 }
 
-describe("text with %s", () => {
+describe("a text", () => {
   it.each(refused)("is refused everywhere: %s", async (_, text) => {
     expect((await view(text)).code).toBe("JSON_INVALID");
     expect(await commandLine(text, ...txSubmit)).toBe("JSON_INVALID");
@@ -122,6 +126,8 @@ describe("text with %s", () => {
     writeFileSync(file, text);
     expect(await commandLine(`@${file}`, ...txSubmit)).toBe("JSON_INVALID");
     expect(codeOf(() => decodeTransaction(signedBytes(text)))).toBe("JSON_INVALID");
+    const asked = ledger.view({ contract: "notes", method: "read", argsJson: text });
+    await expect(asked).rejects.toMatchObject({ code: "JSON_INVALID" });
     expect(codeOf(() => parseGenesis(`{"name":${text}}`))).toBe("GENESIS_INVALID");
     expect(codeOf(() => decodeEvidence(`{"format":${text}}`))).toBe("EVIDENCE_INVALID");
     const called = await runtime.call(request("traps", "echo", { argsJson: text }), stateOf());

@@ -97,7 +97,7 @@ async function throughDirectFrame(bytes: Uint8Array): Promise<string> {
   const result = new Promise<unknown>((resolve) => {
     judged = resolve;
   });
-  intake.receiveDirect(directFrame("transactions", encode([[bytes]])), () => {});
+  intake.receiveDirect(ada.publicKey, directFrame("transactions", encode([[bytes]])), () => {});
   const first = await result;
   return isLedgerError(first) ? first.code : "none";
 }

@@ -55,6 +55,10 @@ describe("the configuration of a node", () => {
 
   it("refuses a key that it does not know, for it may be a misspelt one", () => {
     expect(errorOf(`${valid}blockIntervalMS: 5\n`).facts.expected).toContain("blockIntervalMS");
+    // It may also be a passphrase in the wrong place, so no value is shown.
+    const { facts } = errorOf(`${valid}passphrase: hunter2\n`);
+    expect(facts.key).toBe("passphrase");
+    expect(JSON.stringify(facts)).not.toContain("hunter2");
   });
 
   it("refuses text that is not YAML, and YAML that expands without end", () => {

@@ -1,7 +1,7 @@
 /**
  * Claims that the limits of gossip are applied and not only written down: an option under a wrong
  * name is ignored in silence (js-libp2p #3520). A raw member speaks the protocol by hand.
- * Mutations seen to fail: misspell `maxMessages`, `maxIhaveMessageIDs`, `allowedTopics` or
+ * Mutations seen to fail: misspell one of the limits (all nine), `allowedTopics` or
  * `maxInboundDataLength` in host.ts, give invalid frames no weight, accept a frame with a reject.
  */
 import type { Libp2p, Stream } from "@libp2p/interface";
@@ -50,13 +50,19 @@ const message = (data: Uint8Array, name = topic) =>
 const control = (parts: Uint8Array) => field(3, parts);
 const graft = control(field(3, field(1, utf8(topic))));
 let nextId = 1_000_000;
-const ids = (count: number) =>
+/** Message ids, each another one, as a repeated field. */
+const named = (tag: number, count: number) =>
   concatBytes(
     ...Array.from({ length: count }, () => {
       nextId += 1;
-      return field(2, concatBytes(utf8("id"), varint(nextId)));
+      return field(tag, concatBytes(utf8("id"), varint(nextId)));
     }),
   );
+const ids = (count: number) => named(2, count);
+const repeated = (count: number, part: Uint8Array) =>
+  concatBytes(...Array.from({ length: count }, () => part));
+const onTopic = field(1, utf8(topic));
+const peers = (count: number) => repeated(count, field(2, field(1, utf8("peer"))));
 const ihave = (count: number) => control(field(1, concatBytes(field(1, utf8(topic)), ids(count))));
 
 /** A member that speaks gossip by hand. */
@@ -131,6 +137,24 @@ describe("gossip", () => {
     const heard = (base: number) =>
       node.recorder.transactions.filter((each) => each[0] === base && each.length === 3).length;
     expect([heard(1), heard(2)]).toEqual([limits.gossipRpcPartsMax, 0]);
+  });
+
+  it.each<[string, number, (count: number) => Uint8Array]>([
+    ["wanted ids", limits.gossipMessageIdsMax, (count) => control(field(2, named(1, count)))],
+    ["unwanted ids", limits.gossipMessageIdsMax, (count) => control(field(5, named(1, count)))],
+    ["grafts", limits.gossipRpcPartsMax, (count) => control(repeated(count, field(3, onTopic)))],
+    ["prunes", limits.gossipRpcPartsMax, (count) => control(repeated(count, field(4, onTopic)))],
+    ["subscriptions", limits.gossipRpcPartsMax, (count) => repeated(count, subscription("x"))],
+    ["peers to try", 0, (count) => control(field(4, concatBytes(onTopic, peers(count))))],
+  ])("drops a message with one too many %s, and hears one with as many", async (_, max, part) => {
+    const node = await startNode(0, []);
+    const peer = await RawGossip.connect(fullAddress(node));
+    const beside = (mark: number) => message(encodeGossipFrame([Uint8Array.of(7, mark)]));
+    peer.send(concatBytes(part(max), beside(1)));
+    peer.send(concatBytes(part(max + 1), beside(2)));
+    await peer.mark(node, 1);
+    const heard = node.recorder.transactions.filter((each) => each[0] === 7);
+    expect(heard.map((each) => each[1])).toEqual([1]);
   });
 
   it("knows one topic only, whatever a peer subscribes to", async () => {
