@@ -179,10 +179,16 @@ async function openVotes(
   const path = config.signingRecordFile ?? signingRecordPath(config.validatorKeyFile);
   const votes = await SigningRecordFile.open(path);
   closers.push(() => votes.file.close());
+  const validators = keys.members.length;
+  const canLearn = validators - 1 >= quorumSize(validators);
+  if (votes.isTorn && canLearn) {
+    // A torn write was never signed for, but damage to the newest slot looks the same.
+    log.warn({ path }, "one slot of the signing record is damaged: taken for lost");
+    return { ...votes, isLost: true };
+  }
   if (!votes.isLost) return votes;
   log.warn({ path, acceptLostVotes }, "the signing record is lost");
-  const validators = keys.members.length;
-  if (acceptLostVotes !== true && validators - 1 < quorumSize(validators))
+  if (acceptLostVotes !== true && !canLearn)
     throw new LedgerError("NODE_VOTES_LOST", { validators });
   return votes;
 }

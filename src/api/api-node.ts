@@ -18,6 +18,12 @@ export interface ApiNode {
   /** The genesis file, to the byte. */
   readonly genesisText: string;
   readonly ledger: ApiLedger;
+  /**
+   * Admits signed bytes and brings them to the peers.
+   *
+   * @throws {LedgerError} The code of admission.
+   */
+  submit(bytes: Uint8Array): Promise<ApiSubmission>;
   /** The moment's picture; cheap, for it is taken with every status request and scrape. */
   status(): NodeStatus;
   /** What a state key held after a height; `undefined` when it had never been written by then. */
@@ -59,6 +65,8 @@ export type NodeStatus = {
   readonly stateRoot: Hash;
   /** Refused transactions by code since start, those from peers included, if the node counts. */
   readonly refused?: Readonly<Record<string, number>> | undefined;
+  /** What the network counts since start and holds now, by name. */
+  readonly network?: Readonly<Record<string, number>> | undefined;
 };
 
 /** A validator as this node last heard of it; absent fields: not yet. */
@@ -81,8 +89,6 @@ export interface ApiLedger {
   readonly state: ApiState;
   readonly mempool: { readonly count: number; readonly bytes: number };
   parameters(): LedgerParameters;
-  /** @throws {LedgerError} The code of admission. */
-  submit(bytes: Uint8Array): Promise<ApiSubmission>;
   status(id: Hash): Promise<ApiTransactionStatus>;
   waitFinal(
     id: Hash,

@@ -100,6 +100,8 @@ export class Metrics {
     gauges.eventClients.set(this.#eventClients());
     for (const { name, height } of status.validators)
       if (height !== undefined) gauges.validatorHeight.set({ validator: name }, height);
+    for (const [name, value] of Object.entries(status.network ?? {}))
+      gauges.network.set({ name }, value);
     gauges.refused.reset();
     const refused = { peer: Object.entries(status.refused ?? {}), http: this.#refusedHttp };
     for (const [source, counts] of Object.entries(refused))
@@ -145,6 +147,12 @@ function gaugesOf(registers: Registry[]) {
       name: "loopledger_validator_height",
       help: "Height each validator was last heard at",
       labelNames: ["validator"],
+      registers,
+    }),
+    network: new Gauge({
+      name: "loopledger_network",
+      help: "What the peer-to-peer network counts since start and holds now",
+      labelNames: ["name"],
       registers,
     }),
     refused: new Counter({

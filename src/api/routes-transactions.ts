@@ -124,7 +124,7 @@ export const transactionRoutes: readonly Route[] = [
 async function submit(bytes: Uint8Array, { node, metrics }: RouteContext) {
   const startMs = performance.now();
   try {
-    const submission = await node.ledger.submit(bytes);
+    const submission = await node.submit(bytes);
     if (submission.status === "pending") metrics.onSubmitted(submission.id, startMs);
     return submission;
   } catch (error) {

@@ -47,30 +47,22 @@ export function apiNodeOf(parts: ShownParts): ApiNode {
       peer: didOf(peerKey),
     },
     genesisText,
-    ledger: submitting(parts),
+    ledger,
+    submit: (bytes) => submit(parts, bytes),
     status: () => statusOf(parts),
     readValueAt: (key, height) => store.readValueAt(key, height),
     exportEvidence: (billKey) => exportBillEvidence(ledger, billKey),
   };
 }
 
-/** The ledger, but what is admitted over HTTP goes to the peers and wakes consensus. */
-function submitting({ ledger, network, driver }: ShownParts): Ledger {
-  const submit: Ledger["submit"] = async (bytes) => {
-    const submission = await ledger.submit(bytes);
-    if (submission.status === "pending") {
-      network.publishTransactions([bytes]);
-      driver.noteWork();
-    }
-    return submission;
-  };
-  return new Proxy(ledger, {
-    get(target, name) {
-      if (name === "submit") return submit;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+/** What is admitted over HTTP goes to the peers and wakes consensus. */
+async function submit({ ledger, network, driver }: ShownParts, bytes: Uint8Array) {
+  const submission = await ledger.submit(bytes);
+  if (submission.status === "pending") {
+    network.publishTransactions([bytes]);
+    driver.noteWork();
+  }
+  return submission;
 }
 
 function statusOf(parts: ShownParts): NodeStatus {
@@ -91,14 +83,17 @@ function statusOf(parts: ShownParts): NodeStatus {
     notReady: notReadyReasons(parts),
     stateRoot: store.tip.header.stateRoot,
     refused: Object.fromEntries(intake.refused),
+    network: network.metrics(),
   };
 }
 
 function notReadyReasons(parts: ShownParts): string[] {
-  const { follower } = parts;
-  const { catchingUp, claimedHeight } = follower.status;
+  const { follower, keys } = parts;
+  const { catchingUp, claimedHeight, hasLooked } = follower.status;
+  const isAlone = keys.members.length === 1;
   return [
     ...votingReasons(parts),
+    ...(hasLooked || isAlone ? [] : ["the heights of the peers are not known yet"]),
     ...(catchingUp ? [`catching up with height ${claimedHeight}`] : []),
     ...quorumReasons(parts),
   ];

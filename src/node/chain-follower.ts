@@ -42,7 +42,12 @@ export interface BlockSink {
 export type AppendListener = (block: Block) => void;
 
 /** How far this node is behind what peers claim. */
-export type FollowerStatus = { readonly catchingUp: boolean; readonly claimedHeight: number };
+export type FollowerStatus = {
+  readonly catchingUp: boolean;
+  readonly claimedHeight: number;
+  /** False until the first peer told its height. */
+  readonly hasLooked: boolean;
+};
 
 const pollMs = 1_000;
 const penaltyMs = 5_000;
@@ -91,6 +96,7 @@ export class ChainFollower {
   #round: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #claimedHeight = 0;
+  #hasLooked = false;
 
   constructor(parts: {
     source: BlockSource;
@@ -117,7 +123,8 @@ export class ChainFollower {
   get status(): FollowerStatus {
     const behind = this.#claimedHeight - this.#sink.tip.height;
     // One block behind is the normal state while a decision travels.
-    return { catchingUp: behind > 1, claimedHeight: this.#claimedHeight };
+    const hasLooked = this.#hasLooked;
+    return { catchingUp: behind > 1, claimedHeight: this.#claimedHeight, hasLooked };
   }
 
   start(): void {
@@ -173,6 +180,7 @@ export class ChainFollower {
       if (this.#stopped) return;
       if (await this.#exhaust({ peer, height })) exhausted.push(peer);
     }
+    this.#hasLooked ||= claims.length > 0;
     this.#onCaughtUp(exhausted);
   }
 

@@ -22,8 +22,9 @@ export async function openContracts(genesis: Genesis): Promise<ContractRuntime> 
   }
   for (const { name, source, imageHash: expected } of genesis.contracts) {
     const { imageHash: actual } = await runtime.install(name, source);
-    if (actual !== expected)
-      throw new LedgerError("NODE_IMAGE_MISMATCH", { contract: name, expected, actual });
+    if (actual === expected) continue;
+    await runtime.close();
+    throw new LedgerError("NODE_IMAGE_MISMATCH", { contract: name, expected, actual });
   }
   return runtime;
 }

@@ -57,6 +57,8 @@ export class SigningRecordFile {
     file: SigningRecordFile;
     record: Uint8Array | undefined;
     isLost: boolean;
+    /** One slot is damaged: a torn write that nothing was signed for, or the newest record. */
+    isTorn: boolean;
   }> {
     const found = await Promise.all([readSlot(`${path}.a`), readSlot(`${path}.b`)]);
     const whole = found.filter((slot) => slot !== "torn" && slot !== undefined);
@@ -70,7 +72,8 @@ export class SigningRecordFile {
     await syncDirectory(dirname(path));
     const file = new SigningRecordFile(handles, newest?.sequence ?? 0n);
     const record = newest === undefined || newest.payload.length === 0 ? undefined : newest.payload;
-    return { file, record, isLost: newest === undefined };
+    const isTorn = found.includes("torn");
+    return { file, record, isLost: newest === undefined, isTorn };
   }
 
   /** Writes the next record; returns once it is on disk. */

@@ -63,7 +63,11 @@ const Contract = z.strictObject({
 const Parameters = z.strictObject({
   blockGasMax: z.int().min(1),
   callGasMax: z.int().min(1),
-  blockBytesMax: z.int().min(1024).max(limits.blockBytesMax),
+  // A block must hold any permitted transaction, or that one would wait until it expires.
+  blockBytesMax: z
+    .int()
+    .min(limits.transactionBytesMax + 1_024)
+    .max(limits.blockBytesMax),
   clockDriftMs: z.int().min(0),
   heartbeatMs: z.int().min(100),
 });

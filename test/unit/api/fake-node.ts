@@ -121,6 +121,7 @@ export class FakeNode {
       },
       genesisText: JSON.stringify(this.genesis),
       ledger,
+      submit: (bytes) => this.#submit(bytes),
       status: () => this.#status(),
       readValueAt: async (key, height) => {
         const value = this.#at(height)?.state.get(key);
@@ -128,6 +129,19 @@ export class FakeNode {
       },
       exportEvidence: async (key) => (key.endsWith("/m-1/2019-01/1") ? '{"bill":true}' : undefined),
     };
+  }
+
+  async #submit(bytes: Uint8Array): ReturnType<ApiNode["submit"]> {
+    this.calls.push("submit");
+    const { id, chainId, sender: by } = decodeTransaction(bytes);
+    if (chainId !== this.chainId)
+      throw new LedgerError("TRANSACTION_CHAIN_MISMATCH", { chainId, expected: this.chainId });
+    if (by !== sender.publicKey)
+      throw new LedgerError("TRANSACTION_SENDER_UNKNOWN", { sender: didOf(by) });
+    const known = this.#find(id).status;
+    if (known === "final") return { id, status: "final" };
+    this.pending.set(id, bytes);
+    return { id, status: "pending" };
   }
 
   /** Signs a toy transaction with the next nonce. */
@@ -243,18 +257,6 @@ export class FakeNode {
         return { count: self.pending.size, bytes: 7 };
       },
       parameters: () => defaultParameters,
-      submit: async (bytes) => {
-        this.calls.push("submit");
-        const { id, chainId, sender: by } = decodeTransaction(bytes);
-        if (chainId !== this.chainId)
-          throw new LedgerError("TRANSACTION_CHAIN_MISMATCH", { chainId, expected: this.chainId });
-        if (by !== sender.publicKey)
-          throw new LedgerError("TRANSACTION_SENDER_UNKNOWN", { sender: didOf(by) });
-        const known = this.#find(id).status;
-        if (known === "final") return { id, status: "final" };
-        this.pending.set(id, bytes);
-        return { id, status: "pending" };
-      },
       status: async (id) => this.#find(id),
       waitFinal: (id, options) => this.#waitFinal(id, options),
       senderInfo: (publicKey) => {

@@ -25,6 +25,17 @@ async function reread(path: string): Promise<number | undefined> {
 }
 
 describe("the signing record", () => {
+  it("says when one slot is damaged, for it may have been the newest", async () => {
+    const path = fresh();
+    await writeAll(path, [1, 2, 3]);
+    const whole = await SigningRecordFile.open(path);
+    await whole.file.close();
+    writeFileSync(`${path}.b`, Buffer.alloc(100, 7));
+    const torn = await SigningRecordFile.open(path);
+    await torn.file.close();
+    expect([whole.isTorn, torn.isTorn]).toEqual([false, true]);
+  });
+
   it("is absent before the first write", async () => {
     expect(await reread(fresh())).toBeUndefined();
   });
