@@ -1,6 +1,6 @@
 /**
  * Invariants (1) to (4) of src/gateway/outbox.ts against a model, over random histories in which
- * the outbox is closed and opened again at any point. Kills are in replay-kill.test.ts, failing
+ * the outbox is closed and opened again at any point. Kills are in e2e/replay-kill.test.ts, failing
  * writes in sender.test.ts.
  *
  * Seen to fail when: `sign` leaves the queued rows; `replace` keeps the old transaction; `#write`

@@ -17,10 +17,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { readStatus } from "../../../src/gateway.ts";
-import { FakeLedger, FakeNode } from "./fake-ledger.ts";
+import { readStatus } from "../../src/gateway.ts";
+import { FakeLedger, FakeNode } from "../unit/gateway/fake-ledger.ts";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url));
 const kills = process.env.DEEP === undefined ? 5 : 40;
 const seed = Number(process.env.SEED ?? 20_260_103);
 /** Some 170 requests at five kills, more than all kills take. */

@@ -14,12 +14,12 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { silentLog } from "../../../src/base/log.ts";
-import { LedgerStore } from "../../../src/ledger/store.ts";
-import { verifyChain } from "../../../src/ledger/verify-chain.ts";
-import { executeToys, testGenesis, testVerifier } from "../../helpers/chain.ts";
+import { silentLog } from "../../src/base/log.ts";
+import { LedgerStore } from "../../src/ledger/store.ts";
+import { verifyChain } from "../../src/ledger/verify-chain.ts";
+import { executeToys, testGenesis, testVerifier } from "../helpers/chain.ts";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url));
 const kills = process.env.DEEP === undefined ? 10 : 50;
 const seed = Number(process.env.SEED ?? 20_260_101);
 const genesis = testGenesis();
