@@ -1,6 +1,6 @@
 /**
  * docs/HTTP_API.md is made from the route table. When this fails, the table has changed: run
- * `BLESS=1 npx vitest run test/unit/api/http-api-page.test.ts` and read the difference.
+ * `UPDATE_DOCS=1 npx vitest run test/unit/api/http-api-page.test.ts` and read the difference.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
@@ -99,7 +99,7 @@ function fieldsOf(schema: JsonSchema): string {
 
 it("documents every route as it is", () => {
   const page = pageOf(routes);
-  if (process.env.BLESS === "1") writeFileSync(file, page);
+  if (process.env.UPDATE_DOCS === "1") writeFileSync(file, page);
   expect(readFileSync(file, "utf8")).toBe(page);
 });
 
