@@ -1,10 +1,12 @@
 /** `chain verify`: re-checks the chain that a stopped node has stored. */
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { type StoredChainVerdict, verifyStoredChain } from "../node/verify-chain-command.ts";
 import { checkpoint } from "./checkpoint.ts";
 import { command, directory, text } from "./command.ts";
-import { genesisFileOf, genesisOption } from "./connection.ts";
-import { nodesNamed, openDevnet } from "./devnet/layout.ts";
+import { genesisOption } from "./connection.ts";
+import { findDevnet, nodesNamed, openDevnet } from "./devnet/layout.ts";
 import type { Terminal } from "./terminal.ts";
 
 const problemsShownMax = 10;
@@ -17,7 +19,8 @@ export const chainVerify = command({
     "It checks checksums, links, signatures, certificates and roots, and executes every block " +
     "again from the genesis on. Nothing is changed. Whether more blocks existed cannot be known " +
     "from the files alone: give --expect with a height and block hash from elsewhere, such as " +
-    "another node. Exit code 0 exactly if the chain is valid.",
+    "another node. Without --genesis the file genesis.json in the directory or up to three above " +
+    "it is taken. Exit code 0 exactly if the chain is valid.",
   options: [
     ["--dir <directory>", "ledger directory, or that of a node or devnet (default: ./devnet)"],
     ["--node <name>", "node of the devnet (default: the first one)"],
@@ -35,15 +38,34 @@ export const chainVerify = command({
     expect: checkpoint.optional(),
   }),
   async run({ dir, node, genesis, expect }, terminal) {
-    const isDevnet = genesis === undefined;
-    const stored = isDevnet ? nodesNamed(openDevnet(dir), node)[0]?.ledgerDirectory : dir;
-    const genesisFile = genesisFileOf(dir, genesis);
-    const directory = stored ?? dir;
+    const { directory, genesisFile } = storedIn(dir, { node, genesis });
     const verdict = await verify({ directory, genesisFile, expect }, terminal);
     terminal.result({ directory, ...verdict }, described(verdict));
     return verdict.isValid ? 0 : 1;
   },
 });
+
+/** Where the ledger and its genesis are: named, of a devnet, or in a folder around the ledger. */
+function storedIn(
+  dir: string,
+  { node, genesis }: { readonly node: string | undefined; readonly genesis: string | undefined },
+): { readonly directory: string; readonly genesisFile: string } {
+  if (genesis !== undefined) return { directory: dir, genesisFile: resolve(genesis) };
+  const around = foldersAround(dir).map((folder) => join(folder, "genesis.json"));
+  const nearest = around.find((file) => existsSync(file));
+  if (nearest !== undefined && findDevnet(dir) === undefined && node === undefined)
+    return { directory: dir, genesisFile: nearest };
+  const devnet = openDevnet(dir);
+  const directory = nodesNamed(devnet, node)[0]?.ledgerDirectory ?? dir;
+  return { directory, genesisFile: devnet.genesisFile };
+}
+
+/** The folder itself and the three above it: a devnet has its genesis that far up. */
+function foldersAround(dir: string): string[] {
+  const folders = [resolve(dir)];
+  while (folders.length < 4) folders.push(dirname(folders.at(-1) as string));
+  return folders;
+}
 
 async function verify(
   chain: Parameters<typeof verifyStoredChain>[0],
