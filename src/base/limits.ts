@@ -29,6 +29,8 @@ export const limits = {
   // --- contracts ---
   /** Gas of one call and its default; about 0.15 s at the slowest instruction mix. */
   callGasMax: 300_000_000,
+  /** Least gas limit of a call: one that is stopped costs a new engine, 2.6 ms. */
+  callGasMin: 3_000_000,
   /** Gas of all calls of one block. */
   blockGasMax: 1_500_000_000,
   /** Gas of evaluating a bundle at installation: five calls' worth. */
@@ -84,8 +86,8 @@ export const limits = {
   blockBuildMsMax: 150,
   /** Recent blocks whose events are kept decoded for those who follow the tip. */
   recentEventBlocksMax: 64,
-  /** Receipts of those blocks together. */
-  recentReceiptsMax: 20_000,
+  /** Encoded receipts of those blocks together: one call may emit 4 MiB of events. */
+  recentReceiptBytesMax: 32 * mebibyte,
   /** Blocks read for one page of events. */
   eventBlocksPerPageMax: 1_000,
   /** Heights whose state tree is kept for proofs. */
@@ -144,8 +146,8 @@ export const limits = {
   // --- evidence ---
   /** A bundle: six transactions of full size, as hexadecimal, and thousands of headers. */
   evidenceBytesMax: 32 * mebibyte,
-  /** A bill rests on at most two readings, 99 breaks, a tariff and a meter. */
-  evidenceEntriesMax: 128,
+  /** A bill rests on readings, 99 breaks, a meter, 480 versions of a tariff, and earlier bills. */
+  evidenceEntriesMax: 1_024,
   // --- api ---
   apiQueryRowsMax: 1_000,
   /** Blocks of one page: each is read whole, though only its head is shown. */

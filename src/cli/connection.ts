@@ -8,7 +8,7 @@ import { parseGenesis } from "../base/format/genesis.ts";
 import { LedgerClient } from "../client/client.ts";
 import { type Trust, trustOf } from "../client/finality.ts";
 import { readText } from "../node/config.ts";
-import { type OpenedKey, openKeyFile } from "../node/key-file.ts";
+import { type OpenedKey, openKeyFile, readKeyFile } from "../node/key-file.ts";
 import { nativeVerifier } from "../node/native-crypto.ts";
 import { readPassphrase } from "../node/passphrase.ts";
 import { devnetKeyFile, devnetKeys, openDevnet } from "./devnet/layout.ts";
@@ -93,6 +93,8 @@ export function keyFileOf({ dir, key, passphraseFile }: KeyChoice) {
 /** Opens a key. @throws {LedgerError} What key files and passphrases throw. */
 export async function openKey(choice: KeyChoice, terminal: Terminal): Promise<OpenedKey> {
   const { file, passphraseFile } = keyFileOf(choice);
+  // A wrong name is told before anybody is asked for a passphrase.
+  await readKeyFile(file);
   const passphrase = await passphraseOf(passphraseFile, `Passphrase of ${file}: `, terminal);
   return openKeyFile({ file, passphrase });
 }

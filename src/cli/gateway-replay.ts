@@ -1,6 +1,9 @@
 /** `gateway replay`: brings the readings of a CSV file onto the ledger. */
 import { z } from "zod";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
+import type { Did } from "../base/format/did.ts";
 import { parseGenesis } from "../base/format/genesis.ts";
+import { LedgerClient } from "../client/client.ts";
 import { runGatewayReplay } from "../gateway.ts";
 import { readText } from "../node/config.ts";
 import { nativeVerifier } from "../node/native-crypto.ts";
@@ -18,6 +21,8 @@ import {
 } from "./connection.ts";
 
 const batchCountMax = 1_000;
+/** Time for a node to say what it knows of the gateway and the meter. */
+const askedMsMax = 2_000;
 
 /** The command. */
 export const gatewayReplay = command({
@@ -57,7 +62,8 @@ export const gatewayReplay = command({
     const { file: csvFile, meter, batch: batchCount, dir } = options;
     const genesis = parseGenesis(readText(genesisFileOf(dir, options.genesis)));
     const nodes = nodeUrls(options);
-    const { signer } = await openKey(options, terminal);
+    const { did, signer } = await openKey(options, terminal);
+    await refuseWrongSetting(nodes, { gateway: did, meter });
     const signal = terminal.interruption();
     const progress = terminal.progress("readings", 0);
     const directory = gatewayDirectory(dir, options.outbox);
@@ -77,3 +83,41 @@ export const gatewayReplay = command({
     }
   },
 });
+
+type Setting = { readonly gateway: Did; readonly meter: string };
+
+/**
+ * Refuses a wrong key or meter before readings of theirs are in the outbox, from where nothing but
+ * a receipt removes them. It is a courtesy: nodes that are silent, or that disagree because some
+ * of them lag behind, refuse nothing.
+ *
+ * @throws {LedgerError} GATEWAY_SENDER_REFUSED
+ */
+async function refuseWrongSetting(nodes: readonly string[], setting: Setting): Promise<void> {
+  const answers = await Promise.all(
+    nodes.map((node) => {
+      const client = new LedgerClient({ nodes: [node], timeoutMs: askedMsMax });
+      return refusalOf(client, setting).catch(() => undefined);
+    }),
+  );
+  const given = answers.filter((answer) => answer !== undefined);
+  const [refusal] = given;
+  if (refusal === undefined || given.includes("none")) return;
+  throw new LedgerError("GATEWAY_SENDER_REFUSED", { gateway: setting.gateway, refusal });
+}
+
+async function refusalOf(client: LedgerClient, { gateway, meter }: Setting): Promise<string> {
+  const { enrolled, roles } = await client.account(gateway);
+  if (!enrolled) return "TRANSACTION_SENDER_UNKNOWN";
+  if (!roles.includes("gateway")) return "TRANSACTION_ROLE_MISSING";
+  try {
+    const { result } = await client.view("metering", "meter", { meter });
+    const registered = z.object({ gateway: z.string() }).parse(result);
+    return registered.gateway === gateway ? "none" : `METERING_GATEWAY_FOREIGN for ${meter}`;
+  } catch (error) {
+    const isUnknown =
+      isLedgerError(error, "API_VIEW_REFUSED") && error.facts.outcome === "METERING_METER_UNKNOWN";
+    if (isUnknown) return `METERING_METER_UNKNOWN for ${meter}`;
+    throw error;
+  }
+}

@@ -25,6 +25,9 @@ const groups: Readonly<Record<string, string>> = {
   chain: "The stored chain of a stopped node.",
 };
 
+/** Codes that say that the command line itself is wrong. */
+const usageCodes = ["CLI_USAGE_INVALID", "CLI_COMMAND_LINE_INVALID"] as const;
+
 /**
  * Runs a command line without the program's name.
  *
@@ -46,15 +49,19 @@ export async function main(argv: readonly string[], streams?: Streams): Promise<
     each.exitOverride().configureOutput({
       writeOut: (text) => out.write(text),
       writeErr: (text) => err.write(text),
+      // Shown below like every other error, with a code.
+      outputError: () => {},
     });
   try {
     await parser.parseAsync([...argv], { from: "user" });
     return state.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    const shown = terminal.isInterrupted() ? new LedgerError("CLI_INTERRUPTED", {}) : error;
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    // Help for who named no command is no error, but nothing was done either.
+    if (error instanceof CommanderError && error.code === "commander.help") return 2;
+    const shown = terminal.isInterrupted() ? new LedgerError("CLI_INTERRUPTED", {}) : coded(error);
     terminal.note(describeError(shown, isJson));
-    return isLedgerError(error, "CLI_USAGE_INVALID") ? 2 : 1;
+    return usageCodes.some((code) => code === shown.code) ? 2 : 1;
   }
 }
 
@@ -112,13 +119,29 @@ function described({ summary, details }: Command): string {
   return details === undefined ? summary : `${summary}\n\n${details}`;
 }
 
-function describeError(error: unknown, isJson: boolean): string {
-  if (!isLedgerError(error)) return error instanceof Error ? `${error.stack}` : String(error);
-  const { meaning, next } = errorTable[error.code] ?? { meaning: "", next: "" };
-  if (isJson)
-    return JSON.stringify({ error: { code: error.code, facts: error.facts, meaning, next } });
+/** Gives every error a code: those of the parser, of the file system, and faults. */
+function coded(error: unknown): LedgerError {
+  if (isLedgerError(error)) return error;
+  const cause = error instanceof Error ? error : new Error(String(error));
+  if (cause instanceof CommanderError) {
+    const reason = cause.message.replace(/^error: /, "").replaceAll("\n", " ");
+    return new LedgerError("CLI_COMMAND_LINE_INVALID", { reason }, { cause });
+  }
+  const { code, path, syscall } = cause as NodeJS.ErrnoException;
+  if (code !== undefined && path !== undefined && syscall !== undefined)
+    return new LedgerError("CLI_FILE_UNUSABLE", { file: path, reason: code }, { cause });
+  return new LedgerError("CLI_FAULT", { reason: cause.message }, { cause });
+}
+
+function describeError(error: LedgerError, isJson: boolean): string {
+  const { code } = error;
+  const { meaning, next } = errorTable[code];
+  if (isJson) return JSON.stringify({ error: { code, facts: error.facts, meaning, next } });
   const facts = Object.entries(error.facts).map(([name, value]) => `  ${name}: ${value}`);
-  return [`error ${error.code}: ${meaning}`, ...facts, `next: ${next}`].join("\n");
+  const fault =
+    code === "CLI_FAULT" && error.cause instanceof Error ? error.cause.stack : undefined;
+  const lines = [`error ${code}: ${meaning}`, ...facts, `next: ${next}`];
+  return [...(fault === undefined ? [] : [fault]), ...lines].join("\n");
 }
 
 function version(): string {

@@ -77,7 +77,18 @@ export function processTerminal(isJson: boolean, streams: Streams = defaultStrea
 }
 
 function defaultStreams(): Streams {
+  endWithReader(process.stdout);
+  endWithReader(process.stderr);
   return { out: process.stdout, err: process.stderr };
+}
+
+/** `| head` has read enough and gone: that is the end, and nothing to print a stack trace about. */
+function endWithReader(stream: NodeJS.WriteStream): void {
+  if (stream.listenerCount("error") > 0) return;
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(1);
+    throw error;
+  });
 }
 
 function abortOnSignals(): AbortSignal {

@@ -15,6 +15,9 @@ import {
 } from "./connection.ts";
 import { jsonInput } from "./json-input.ts";
 
+const nameForm = "a name such as metering or makeBill";
+const name = z.string(nameForm).regex(/^[a-z][a-zA-Z0-9-]{0,63}$/, nameForm);
+
 /** The command. */
 export const txSubmit = command({
   name: "tx submit",
@@ -40,8 +43,8 @@ export const txSubmit = command({
     `loopledger tx submit --contract billing --method makeBill --args '{"meter":"m-1","month":"2019-01","tariff":"demo-heat"}' --key biller --wait`,
   ],
   input: z.strictObject({
-    contract: text,
-    method: text,
+    contract: name,
+    method: name,
     args: text.default("{}"),
     key: text.default("operator"),
     passphraseFile: text.optional(),

@@ -220,8 +220,10 @@ export class CallHost {
     const own = [...this.#changes].filter(
       ([key]) => compareUtf8(key, range.from) >= 0 && compareUtf8(key, range.to) < 0,
     );
-    // Every own change hides at most one entry of the state.
-    given.guest.instance.charge(own.length * hostGas.range.entry);
+    // Every own change hides at most one entry of the state, as does what earlier calls deleted:
+    // a queue that was emptied in this block would else be walked for nothing, call after call.
+    const hidden = own.length + (this.#options.state.hiddenRows?.(range) ?? 0);
+    given.guest.instance.charge(hidden * hostGas.range.entry);
     const base = this.#options.state.range({ ...range, limit: range.limit + own.length });
     given.guest.instance.charge(base.length * hostGas.range.entry);
     if (own.length === 0) return [...base];

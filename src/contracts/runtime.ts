@@ -95,6 +95,7 @@ export class ContractRuntime {
     if (!describes(installed.description, request)) {
       return failed(callCodes.methodUnknown, 0, `${contract}.${method}`);
     }
+    if (gasLimit < limits.callGasMin) return failed(callCodes.outOfGas, gasLimit, gasLimitLow);
     const input = encodeInput(request);
     if (input === undefined) return failed(callCodes.argumentsInvalid, 0);
     try {
@@ -134,6 +135,9 @@ export class ContractRuntime {
     return readOutput(end.text, gasUsed, host);
   }
 }
+
+/** Else a block of calls that are stopped at once would take 10,000 engines and 26 seconds. */
+const gasLimitLow = `a call needs a gas limit of ${limits.callGasMin} or more`;
 
 type Attempt = {
   readonly request: CallRequest;

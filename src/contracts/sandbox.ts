@@ -9,7 +9,6 @@
  * It does not know state or events: host.ts does. Pending promise jobs are never run; the next
  * restore forgets them.
  */
-import { AssertionError } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { type Engine, layout } from "./engine.ts";
@@ -112,7 +111,7 @@ export class Sandbox {
       if (limit === undefined) throw error;
       return { kind: "exhausted", limit, gasUsed: run.gasLimit };
     }
-    if (end.kind === "pending") return this.#describeThrown(guest, end);
+    if (end.kind === "pending") return this.#describeThrown(guest, end, run);
     this.#instance = instance;
     return end;
   }
@@ -141,7 +140,7 @@ export class Sandbox {
   }
 
   /** Reads the thrown value. It may run guest code, so it has gas of its own and no host. */
-  #describeThrown({ instance, context }: Guest, { result, gasUsed }: Thrown): RunEnd {
+  #describeThrown({ instance, context }: Guest, { result, gasUsed }: Thrown, run: Run): RunEnd {
     instance.gas = detailGas;
     instance.callbacks.callFunction = () => 0;
     let detail = "";
@@ -150,8 +149,9 @@ export class Sandbox {
       detail = instance.toText(context, thrown) ?? "";
       this.#instance = instance;
     } catch (error) {
-      if (error instanceof AssertionError) throw error;
-      detail = "the thrown value has no text";
+      if (exhaustedLimit(instance, error) === undefined) throw error;
+      // Stopped like any other guest, so it pays like one: the instance is lost.
+      return { kind: "threw", detail: "the thrown value has no text", gasUsed: run.gasLimit };
     }
     return { kind: "threw", detail: detail.slice(0, detailCharsMax), gasUsed };
   }

@@ -38,6 +38,11 @@ type StateRange = {
 export type StateReader = {
   get(key: string): string | undefined;
   range(range: StateRange): readonly (readonly [key: string, value: string])[];
+  /**
+   * Rows beyond the limit that a range may have to pass over, for its price: what earlier calls of
+   * the block deleted. Equal on all nodes. Absent when nothing can be deleted.
+   */
+  hiddenRows?(range: StateRange): number;
 };
 
 /** An event a contract emitted. */

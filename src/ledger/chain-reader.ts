@@ -24,6 +24,8 @@ import type { LedgerStore } from "./store.ts";
 type RecentBlock = {
   readonly receipts: readonly Receipt[];
   readonly events: readonly LedgerEvent[];
+  /** Length of the receipts, encoded. */
+  readonly bytes: number;
 };
 
 /** Reads the final part of one chain. */
@@ -31,7 +33,7 @@ export class ChainReader {
   readonly #store: LedgerStore;
   /** The latest heights, ascending: those who follow the tip need no disk. */
   readonly #recent = new Map<number, RecentBlock>();
-  #recentReceipts = 0;
+  #recentBytes = 0;
   /** The last older block whose events were read: pages of one block come in a row. */
   #lastRead: { readonly height: number; readonly events: readonly LedgerEvent[] } | undefined;
 
@@ -42,12 +44,12 @@ export class ChainReader {
   /** Keeps the receipts of a block that was just appended. */
   remember(height: number, block: RecentBlock): void {
     this.#recent.set(height, block);
-    this.#recentReceipts += block.receipts.length;
-    for (const [oldest, { receipts }] of this.#recent) {
-      const isWithin = this.#recentReceipts <= limits.recentReceiptsMax;
+    this.#recentBytes += block.bytes;
+    for (const [oldest, { bytes }] of this.#recent) {
+      const isWithin = this.#recentBytes <= limits.recentReceiptBytesMax;
       if (isWithin && this.#recent.size <= limits.recentEventBlocksMax) break;
       this.#recent.delete(oldest);
-      this.#recentReceipts -= receipts.length;
+      this.#recentBytes -= bytes;
     }
   }
 

@@ -349,12 +349,13 @@ export class Ledger {
   }
 
   #onAppended(block: Block, certificate: Certificate, { executed }: Outcome): void {
-    const { transactions, receipts, changes } = executed;
+    const { transactions, receipts, receiptBytes, changes } = executed;
     const { height } = block.header;
+    const bytes = receiptBytes.reduce((sum, each) => sum + each.length, 0);
     const events = eventsOf(block.header, receipts);
     this.#head = readHead(this.#store);
     this.#maker.clear();
-    this.#reader.remember(height, { receipts, events });
+    this.#reader.remember(height, { receipts, events, bytes });
     this.#rememberDetails(executed.details);
     this.#intake.onAppended(transactions, changes.some(isSystemChange));
     for (const [index, { id }] of transactions.entries()) {

@@ -8,6 +8,13 @@ import type { KeyRange, StateChange, StateReader } from "./types.ts";
 
 type Entry = { readonly value: string | undefined; readonly valueHash: Hash | undefined };
 
+/** The changed keys, ascending, of which those of a range stand in first..end (excluded). */
+type ChangedKeys = {
+  readonly keys: readonly string[];
+  readonly first: number;
+  readonly end: number;
+};
+
 /** A readable state with uncommitted changes. */
 export class StateOverlay implements StateReader {
   readonly #base: StateReader;
@@ -39,13 +46,15 @@ export class StateOverlay implements StateReader {
   }
 
   range(range: KeyRange): readonly (readonly [key: string, value: string])[] {
-    const keys = this.#sortedKeys();
-    const first = lowerBound(keys, range.from);
-    const end = Math.max(first, lowerBound(keys, range.to));
-    if (first === end) return this.#base.range(range);
+    const changed = this.#changedIn(range);
+    if (changed.first === changed.end) return this.#base.range(range);
     // Deleted keys may take places of the base's answer, so that many more are asked for.
-    const limit = range.limit + Math.min(this.#deletedCount, end - first);
-    return this.#merge(range, this.#base.range({ ...range, limit }), { keys, first, end });
+    const limit = range.limit + this.#hiddenBy(changed);
+    return this.#merge(range, this.#base.range({ ...range, limit }), changed);
+  }
+
+  hiddenRows(range: KeyRange): number {
+    return this.#hiddenBy(this.#changedIn(range));
   }
 
   /** Returns the net changes with their hashes, ascending by key bytes. */
@@ -65,7 +74,7 @@ export class StateOverlay implements StateReader {
   #merge(
     { reverse, limit }: KeyRange,
     base: readonly (readonly [string, string])[],
-    changed: { readonly keys: readonly string[]; readonly first: number; readonly end: number },
+    changed: ChangedKeys,
   ): [string, string][] {
     const step = reverse ? -1 : 1;
     const rows: [string, string][] = [];
@@ -87,6 +96,16 @@ export class StateOverlay implements StateReader {
       if (order === 0) row += 1;
     }
     return rows;
+  }
+
+  #changedIn({ from, to }: KeyRange): ChangedKeys {
+    const keys = this.#sortedKeys();
+    const first = lowerBound(keys, from);
+    return { keys, first, end: Math.max(first, lowerBound(keys, to)) };
+  }
+
+  #hiddenBy({ first, end }: ChangedKeys): number {
+    return Math.min(this.#deletedCount, end - first);
   }
 
   #sortedKeys(): readonly string[] {

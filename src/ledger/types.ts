@@ -34,6 +34,11 @@ export type KeyRange = {
 export interface StateReader {
   get(key: string): string | undefined;
   range(range: KeyRange): readonly (readonly [key: string, value: string])[];
+  /**
+   * Rows beyond the limit that a range may have to pass over, for its price: what earlier calls of
+   * the block deleted. Equal on all nodes. Absent when nothing can be deleted.
+   */
+  hiddenRows?(range: KeyRange): number;
 }
 
 /** A changed key with its new value; undefined = deleted. */

@@ -41,6 +41,9 @@ const NodeConfigSchema = z.strictObject({
   blockIntervalMs: z.int().min(0).max(10_000).default(50),
 });
 
+/** Stands for a key when no single one is wrong. */
+const wholeFile = "(the whole file)";
+
 /** A checked configuration with absolute paths. */
 export type NodeConfig = z.infer<typeof NodeConfigSchema>;
 
@@ -75,24 +78,26 @@ export function checkedConfig<T extends z.ZodType>(schema: T, text: string): z.i
     value = parse(text, { maxAliasCount: 0 });
   } catch (cause) {
     const got = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : "";
-    throw new LedgerError("CONFIG_INVALID", { key: "", expected: "YAML", got }, { cause });
+    throw new LedgerError("CONFIG_INVALID", { key: wholeFile, expected: "YAML", got }, { cause });
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const path = issue?.path ?? [];
-  const expected = issue?.message ?? "";
+  const message = issue?.message ?? "";
+  const expected = /^Invalid input: expected (.*), received \w+$/.exec(message)?.[1] ?? message;
   if (issue?.code === "unrecognized_keys") {
     // Their values are not shown: a key that is unknown may well be a misplaced passphrase.
     const key = [...path, issue.keys[0] ?? ""].join(".");
-    throw new LedgerError("CONFIG_INVALID", { key, expected, got: "a key that there is not" });
+    const known = "a key that there is: it may be misspelt, or in the wrong place";
+    throw new LedgerError("CONFIG_INVALID", { key, expected: known, got: "an unknown key" });
   }
   const got = path.reduce<unknown>(
     (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
     value,
   );
   throw new LedgerError("CONFIG_INVALID", {
-    key: path.join("."),
+    key: path.join(".") || wholeFile,
     expected,
     got: (JSON.stringify(got) ?? "nothing").slice(0, 200),
   });

@@ -59,6 +59,8 @@ async function recompute(bundle: EvidenceBundle, genesis: Genesis): Promise<stri
   const transaction = decodeTransaction(hexToBytes(by.transaction));
   const { height, timestampMs: timeMs } = decodeHeader(hexToBytes(by.header));
   const { contract, method, argsJson, gasLimit } = transaction;
+  // No honest validator admits it, and the runtime takes it for a broken invariant.
+  if (gasLimit > genesis.parameters.callGasMax) return `the gas limit ${gasLimit} is not permitted`;
   const sender = didOf(transaction.sender);
   const roles =
     [...genesis.accounts, ...genesis.devices].find(({ did }) => did === sender)?.roles ?? [];

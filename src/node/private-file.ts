@@ -14,7 +14,9 @@ export async function readPrivateFile(file: string, bytesMax: number): Promise<s
   const handle = await openFile(file);
   try {
     // The open file is asked, not its name: between two looks at a name the file may change.
-    const { mode, size } = await handle.stat();
+    const found = await handle.stat();
+    const { mode, size } = found;
+    if (found.isDirectory()) throw new LedgerError("FILE_UNREADABLE", { file, reason: "EISDIR" });
     // Windows has no such bits; there the directory's access list must do.
     if (process.platform !== "win32" && (mode & 0o077) !== 0)
       throw new LedgerError("KEY_FILE_MODE", { file, mode: (mode & 0o777).toString(8) });

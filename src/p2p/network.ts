@@ -157,7 +157,7 @@ export class Network {
       await host.start();
     } catch (cause) {
       await Promise.resolve(host.stop()).catch(() => undefined);
-      const facts = { addresses: this.#options.listen.join(" "), reason: String(cause) };
+      const facts = { addresses: this.#options.listen.join(" "), reason: listenFailure(cause) };
       throw new LedgerError("P2P_LISTEN_FAILED", facts, { cause });
     }
     this.#gossip.start();
@@ -338,4 +338,10 @@ export class Network {
 
 function topicOf(chainId: Hash): string {
   return `loopledger/${chainId}/transactions`;
+}
+
+/** The one line that says why: the library's message lists stack traces of every address. */
+function listenFailure(cause: unknown): string {
+  const lines = String(cause).split("\n");
+  return (lines.find((line) => line.includes("listen E")) ?? lines[0] ?? "").trim();
 }

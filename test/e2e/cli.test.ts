@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { damageAnywhere } from "../../src/cli/demo/tamper.ts";
 import { openDevnet } from "../../src/cli/devnet/layout.ts";
@@ -96,10 +97,24 @@ describe("the commands", { timeout: 120_000 }, () => {
       .slice(0, readingsCount + 1);
     writeFileSync(join(root, "some.csv"), lines.join("\n"));
     const replay = ["gateway", "replay", "--file", "some.csv", "--meter", "m-1"];
+    // A mistyped meter or key leaves nothing in the outbox that would stand in the way later.
+    const mistyped = await run("gateway", "replay", "--file", "some.csv", "--meter", "m-l");
+    expect(mistyped.err).toContain("METERING_METER_UNKNOWN for m-l");
+    const wrongKey = await run(...replay, "--key", "operator");
+    expect(wrongKey.err).toContain("TRANSACTION_ROLE_MISSING");
     expect(await json(...replay)).toMatchObject({ readings: readingsCount, refused: 0 });
     expect(await json(...replay)).toMatchObject({ readings: 0, refused: 0 });
     const status = await json("gateway", "status");
     expect(status).toMatchObject({ state: "complete", final: readingsCount, queued: 0 });
+  });
+
+  it("end without a word when whoever reads their output has enough", async () => {
+    const words = ["-c", '"$1" "$2" events follow | head -n 1', "sh", process.execPath];
+    const { stdout, stderr } = await promisify(execFile)("sh", [...words, programFile], {
+      cwd: root,
+    });
+    expect(stdout).toMatch(/^1:0 +metering\.meter /);
+    expect(stderr).toBe("");
   });
 
   it("query views, show blocks and events", async () => {

@@ -25,7 +25,7 @@ export const clientErrors = {
     httpStatus: 403,
     facts: ["gateway", "refusal"],
     meaning: "The ledger refuses this gateway as such; no reading was lost.",
-    next: "Have an operator enrol the gateway and register the meter to it, or use the right key.",
+    next: "Have an operator enrol the gateway and register the meter to it, or name the right ones.",
   },
   CLIENT_UNREACHABLE: {
     httpStatus: 503,
@@ -69,6 +69,24 @@ export const clientErrors = {
     meaning: "An option or argument of a command has not its form.",
     next: "Correct it; `--help` after the command shows what it takes.",
   },
+  CLI_COMMAND_LINE_INVALID: {
+    httpStatus: 400,
+    facts: ["reason"],
+    meaning: "There is no such command, option or argument, or one is missing.",
+    next: "Correct it; `--help` lists the commands, and after a command what it takes.",
+  },
+  CLI_FILE_UNUSABLE: {
+    httpStatus: 500,
+    facts: ["file", "reason"],
+    meaning: "A file or directory that the command needs cannot be read, made or written.",
+    next: "Check that its directory is there, its permissions, and that the disk has room.",
+  },
+  CLI_FAULT: {
+    httpStatus: 500,
+    facts: ["reason"],
+    meaning: "The program met something that it was not made for.",
+    next: "Report this as a fault, with the command line and all that was printed.",
+  },
   CLI_FILE_EXISTS: {
     httpStatus: 409,
     facts: ["file"],
@@ -79,7 +97,7 @@ export const clientErrors = {
     httpStatus: 404,
     facts: ["directory"],
     meaning: "There is no devnet in the directory.",
-    next: "Make one with `loopledger devnet up`, or name its directory with `--dir`.",
+    next: "Make one with `loopledger devnet up`, name its directory, or name what `--help` lists.",
   },
   CLI_DEVNET_DIFFERS: {
     httpStatus: 409,
@@ -109,7 +127,7 @@ export const clientErrors = {
     httpStatus: 409,
     facts: ["port"],
     meaning: "Another program listens on a port that a node of the devnet needs.",
-    next: "End that program, or choose other ports with `--base-port`.",
+    next: "End that program, or make a devnet in another `--dir` with another `--base-port`.",
   },
   CLI_TRANSACTION_REFUSED: {
     httpStatus: 409,

@@ -13,7 +13,7 @@ export const contractErrors = {
     httpStatus: 400,
     facts: ["contract", "reason"],
     meaning: "The contract's source cannot be evaluated or does not describe itself.",
-    next: "Run `loopledger contract build` again; `reason` says what failed.",
+    next: "Build the contract again; `reason` says what failed.",
   },
   CONTRACT_NODE_FAULT: {
     httpStatus: 500,

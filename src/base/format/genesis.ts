@@ -61,8 +61,9 @@ const Contract = z.strictObject({
 });
 
 const Parameters = z.strictObject({
-  blockGasMax: z.int().min(1),
-  callGasMax: z.int().min(1),
+  blockGasMax: z.int().min(limits.callGasMin),
+  // No node runs a call with more: the sandbox is measured up to there.
+  callGasMax: z.int().min(limits.callGasMin).max(limits.callGasMax),
   // A block must hold any permitted transaction, or that one would wait until it expires.
   blockBytesMax: z
     .int()

@@ -64,15 +64,25 @@ export function startNodeProcess(
   return child;
 }
 
-/** Waits until nodes say that they are ready. @throws {LedgerError} CLI_NODE_FAILED */
+/**
+ * Waits until nodes say that they are ready.
+ *
+ * @param options.isAnswerEnough - They need not be ready, for less than a quorum may be up.
+ * @throws {LedgerError} CLI_NODE_FAILED
+ */
 export async function waitReady(
   nodes: readonly DevnetNode[],
-  options: { readonly signal?: AbortSignal; readonly onReady?: (count: number) => void } = {},
+  options: {
+    readonly signal?: AbortSignal;
+    readonly onReady?: (count: number) => void;
+    readonly isAnswerEnough?: boolean;
+  } = {},
 ): Promise<void> {
+  const { signal, isAnswerEnough = false } = options;
   let count = 0;
   await Promise.all(
     nodes.map(async (node) => {
-      await waitFor(node, options.signal, async () => (await statusOf(node))?.ready === true);
+      await waitFor(node, signal, (status) => status.ready || isAnswerEnough);
       count += 1;
       options.onReady?.(count);
     }),
@@ -146,15 +156,18 @@ async function endProcess(id: ProcessId, signal: "SIGTERM" | "SIGKILL"): Promise
 async function waitFor(
   node: DevnetNode,
   signal: AbortSignal | undefined,
-  condition: () => Promise<boolean>,
+  condition: (status: Status) => boolean,
 ): Promise<void> {
   const endMs = performance.now() + readyMsMax;
   const failed = (reason: string) =>
     new LedgerError("CLI_NODE_FAILED", { node: node.name, reason, log: node.logFile });
-  while (!(await condition())) {
+  for (;;) {
+    const status = await statusOf(node);
+    if (status !== undefined && condition(status)) return;
     signal?.throwIfAborted();
     if (runningProcess(node) === undefined) throw failed(`it ended: ${lastLine(node.logFile)}`);
-    if (performance.now() > endMs) throw failed(`it is not ready after ${readyMsMax} ms`);
+    const why = status?.notReady.join("; ") ?? "it does not answer";
+    if (performance.now() > endMs) throw failed(`not ready after ${readyMsMax} ms: ${why}`);
     await sleep(pollMs);
   }
 }

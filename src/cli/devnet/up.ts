@@ -4,7 +4,7 @@ import { LedgerError } from "../../base/errors.ts";
 import { limits } from "../../base/limits.ts";
 import { command, directory, directoryOption, text, wholeNumber } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
-import { type Devnet, findDevnet, nodesNamed } from "./layout.ts";
+import { type Devnet, findDevnet, layoutOf, nodeNames, nodesNamed, openDevnet } from "./layout.ts";
 import { makeDevnet } from "./make.ts";
 import { checkPorts, runningProcess, startNodeProcess, stopNodes, waitReady } from "./processes.ts";
 
@@ -25,7 +25,9 @@ export const devnetUp = command({
   details:
     "The nodes go on running when the command has ended. A devnet that is there already is " +
     "started again with all it has. Node i serves HTTP on 127.0.0.1 at base port + i and listens " +
-    "for peers at base port + 100 + i. Its keys are marked weak: use it for nothing of value.",
+    "for peers at base port + 100 + i. The command waits until the nodes are ready; with --node, " +
+    "while others are stopped, only until it answers. Its keys are marked weak: use it for " +
+    "nothing of value.",
   options: [
     ["--nodes <count>", "number of nodes of a new devnet (default: 4)"],
     directoryOption,
@@ -39,7 +41,9 @@ export const devnetUp = command({
   ],
   input,
   async run(options, terminal) {
-    const devnet = findDevnet(options.dir) ?? (await make(options));
+    // A single node is one of a devnet that is there: none is made for a wrong directory.
+    const found = options.node === undefined ? findDevnet(options.dir) : openDevnet(options.dir);
+    const devnet = found ?? (await make(options));
     checkSame(devnet, options);
     const nodes = nodesNamed(devnet, options.node);
     await start(devnet, nodes, terminal);
@@ -53,12 +57,13 @@ export const devnetUp = command({
   },
 });
 
-function make({ dir, nodes, basePort }: z.infer<typeof input>): Promise<Devnet> {
-  return makeDevnet({
-    directory: dir,
-    nodeCount: nodes ?? nodeCountDefault,
-    basePort: basePort ?? basePortDefault,
-  });
+async function make(options: z.infer<typeof input>): Promise<Devnet> {
+  const { dir: directory, nodes: nodeCount = nodeCountDefault } = options;
+  const { basePort = basePortDefault } = options;
+  // Before anything is written: a devnet keeps its ports.
+  const planned = layoutOf(directory, basePort, nodeNames(nodeCount));
+  await checkPorts(planned, planned.nodes);
+  return makeDevnet({ directory, nodeCount, basePort });
 }
 
 function checkSame(devnet: Devnet, { nodes, basePort }: z.infer<typeof input>): void {
@@ -72,13 +77,20 @@ function checkSame(devnet: Devnet, { nodes, basePort }: z.infer<typeof input>): 
 }
 
 async function start(devnet: Devnet, nodes: Devnet["nodes"], terminal: Terminal): Promise<void> {
-  const stopped = nodes.filter((node) => runningProcess(node) === undefined);
+  const isStopped = (node: Devnet["nodes"][number]) => runningProcess(node) === undefined;
+  const stopped = nodes.filter(isStopped);
   await checkPorts(devnet, stopped);
   const progress = terminal.progress("nodes ready", nodes.length);
   const signal = terminal.interruption();
+  // A node whose peers are down can not be ready; whoever starts them one by one need not wait.
+  const isAnswerEnough = devnet.nodes.some((node) => !nodes.includes(node) && isStopped(node));
   try {
     for (const node of stopped) startNodeProcess(node);
-    await waitReady(nodes, { signal, onReady: (count) => progress.update(count) });
+    await waitReady(nodes, {
+      signal,
+      isAnswerEnough,
+      onReady: (count) => progress.update(count),
+    });
   } catch (error) {
     await stopNodes(stopped);
     throw error;

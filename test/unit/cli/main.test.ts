@@ -3,10 +3,13 @@
  *
  * Shown able to fail: with `return 1` for usage errors in main.ts the rows of exit code 2 fail.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { genesis } from "../../helpers/evidence-chain.ts";
 import { runCli } from "../../helpers/run-cli.ts";
 
 const empty = mkdtempSync(join(tmpdir(), "loopledger-cli-"));
@@ -32,6 +35,57 @@ describe("the command line", () => {
     const { code, out, err } = await runCli(...argv);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).not.toBe("");
+  });
+
+  it("gives what the parser refuses a code, too, and JSON when JSON is asked for", async () => {
+    const { err } = await runCli("devnet", "up", "--noods", "3");
+    expect(err).toContain("error CLI_COMMAND_LINE_INVALID");
+    expect(err).toContain(
+      "reason: unknown option '--noods' (Did you mean one of --node, --nodes?)",
+    );
+    expect(err).toContain("next: ");
+    const asJson = await runCli("devnet", "upp", "--json");
+    expect(asJson.code).toBe(2);
+    expect(JSON.parse(asJson.err).error.code).toBe("CLI_COMMAND_LINE_INVALID");
+  });
+
+  it("says which file cannot be written, without a stack trace", async () => {
+    const out = join(empty, "not-a-directory", "key.json");
+    writeFileSync(join(empty, "not-a-directory"), "");
+    const passphrase = join(empty, "passphrase");
+    writeFileSync(passphrase, "correct horse\n", { mode: 0o600 });
+    const options = ["--passphrase-file", passphrase, "--weak-for-devnet", "--json"];
+    const words = ["key", "new", "--purpose", "account", "--out", out];
+    const { code, err } = await runCli(...words, ...options);
+    expect(code).toBe(1);
+    const { error } = JSON.parse(err);
+    expect(error.code).toBe("CLI_FILE_UNUSABLE");
+    expect(error.facts.reason).toMatch(/^E[A-Z]+$/);
+  });
+
+  it("tells of a key file that is not there before it asks for a passphrase", async () => {
+    const genesisFile = join(empty, "genesis.json");
+    writeFileSync(genesisFile, JSON.stringify(genesis));
+    const { code, err } = await runCli(
+      ...["tx", "submit", "--contract", "metering", "--method", "report", "--genesis", genesisFile],
+      ...["--key", join(empty, "none.json"), "--url", "http://127.0.0.1:9"],
+    );
+    expect(code).toBe(1);
+    expect(err).toContain("error FILE_UNREADABLE");
+    expect(err).toContain("none.json");
+  });
+
+  it("makes no devnet for a single node that was asked for, nor on ports in use", async () => {
+    const dir = join(empty, "none");
+    const single = await runCli("devnet", "up", "--node", "municipality", "--dir", dir);
+    expect(single.err).toContain("CLI_DEVNET_MISSING");
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const taken = await runCli("devnet", "up", "--base-port", `${port}`, "--dir", dir);
+    server.close();
+    expect(taken.err).toContain("CLI_PORT_IN_USE");
+    expect(existsSync(dir)).toBe(false);
   });
 
   it("names option, the expected and the found when the usage is wrong", async () => {

@@ -7,6 +7,7 @@
  * restoring memory but not globals after a trap, keeping an instance that trapped.
  */
 import { beforeAll, describe, expect, test } from "vitest";
+import { limits } from "../../../src/base/limits.ts";
 import { ContractRuntime } from "../../../src/contracts/runtime.ts";
 import type { CallOutcome } from "../../../src/contracts/types.ts";
 import { bombs } from "./bombs.ts";
@@ -16,7 +17,9 @@ const names = Object.keys(bombs);
 const methodOf = (name: string) => `bomb${names.indexOf(name)}`;
 const source = bundle("bomb", {
   ...Object.fromEntries(names.map((name) => [methodOf(name), bombs[name] as string])),
-  honest: "host.set('bomb/a/b', '1'); return [input.height, Date.now()];",
+  // Some work first: a call that needs less than the least gas limit would not be cut short.
+  honest: `for (let i = 0; i < 100000; i++);
+    host.set('bomb/a/b', '1'); return [input.height, Date.now()];`,
 });
 const gasLimit = 40_000_000;
 /** What a bomb may end in besides out of gas: the language's own bounds. */
@@ -77,9 +80,30 @@ describe("hostile contracts", () => {
 
   test("every gas limit below what a call needs ends out of gas, never in a fault", async () => {
     const { gasUsed } = await runtime.call(request("bomb", "honest"), stateOf());
-    for (let gasLimit = 0; gasLimit < gasUsed; gasLimit += 1 + Math.floor(gasUsed / 97)) {
+    expect(gasUsed).toBeGreaterThan(limits.callGasMin);
+    const step = 1 + Math.floor((gasUsed - limits.callGasMin) / 97);
+    for (let gasLimit = limits.callGasMin; gasLimit < gasUsed; gasLimit += step) {
       const outcome = await runtime.call(request("bomb", "honest", { gasLimit }), stateOf());
       expect(outcome).toMatchObject({ outcome: "CONTRACT_OUT_OF_GAS", gasUsed: gasLimit });
     }
+  });
+
+  test("a call that could not even pay for a new engine is not begun", async () => {
+    const gasLimit = limits.callGasMin - 1;
+    const started = performance.now();
+    for (let count = 0; count < 1_000; count += 1) {
+      const outcome = await runtime.call(request("bomb", "honest", { gasLimit }), stateOf());
+      expect(outcome).toMatchObject({ outcome: "CONTRACT_OUT_OF_GAS", gasUsed: gasLimit });
+    }
+    // Engines took 2.6 ms each.
+    expect(performance.now() - started).toBeLessThan(1_000);
+  });
+
+  test("a thrown value whose text never ends costs the whole limit", async () => {
+    const other = await ContractRuntime.create(options);
+    const throws = "throw { toString() { for (;;); } };";
+    await other.install("bomb", bundle("bomb", { throws }));
+    const outcome = await other.call(request("bomb", "throws", { gasLimit }), stateOf());
+    expect(outcome).toMatchObject({ outcome: "CONTRACT_THREW", gasUsed: gasLimit });
   });
 });

@@ -125,6 +125,14 @@ describe("host functions", () => {
     );
   });
 
+  test("a range pays for every row that it may have to pass over", async () => {
+    const steps = [["range", "host/a/", "host/a0", false, 1]];
+    const { gasUsed } = await call("run", steps);
+    const deleted = { ...stateOf(), hiddenRows: () => 2_400 };
+    const passing = await call("run", steps, deleted);
+    expect(passing).toMatchObject({ outcome: "ok", gasUsed: gasUsed + 2_400 * 5_000 });
+  });
+
   test.each([
     ["CONTRACT_STATE_KEY_INVALID", [["get", ""]]],
     ["CONTRACT_STATE_KEY_INVALID", [["get", "x".repeat(257)]]],

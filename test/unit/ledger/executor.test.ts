@@ -227,4 +227,17 @@ describe("state overlay", () => {
     expect(overlay.get("d")).toBeUndefined();
     expect(overlay.get("h")).toBe("h0");
   });
+
+  it("tells how many deleted keys a range has to pass over, for the price of it", () => {
+    const keys = Array.from({ length: 50 }, (_, index) => `k${index + 10}`);
+    const overlay = new StateOverlay(new MapState(keys.map((key) => [key, "1"] as const)));
+    const range = { from: "k", to: "l", reverse: false, limit: 1 };
+    expect(overlay.hiddenRows(range)).toBe(0);
+    for (const key of keys.slice(0, 40)) overlay.set(key, undefined);
+    expect(overlay.hiddenRows(range)).toBe(40);
+    expect(overlay.hiddenRows({ ...range, to: "k15" })).toBe(5);
+    expect(overlay.hiddenRows({ ...range, from: "k50" })).toBe(0);
+    overlay.set("k10", "2");
+    expect(overlay.hiddenRows(range)).toBe(39);
+  });
 });

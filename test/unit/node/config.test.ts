@@ -54,7 +54,7 @@ describe("the configuration of a node", () => {
   });
 
   it("refuses a key that it does not know, for it may be a misspelt one", () => {
-    expect(errorOf(`${valid}blockIntervalMS: 5\n`).facts.expected).toContain("blockIntervalMS");
+    expect(errorOf(`${valid}blockIntervalMS: 5\n`).facts.key).toBe("blockIntervalMS");
     // It may also be a passphrase in the wrong place, so no value is shown.
     const { facts } = errorOf(`${valid}passphrase: hunter2\n`);
     expect(facts.key).toBe("passphrase");
@@ -63,6 +63,7 @@ describe("the configuration of a node", () => {
 
   it("refuses text that is not YAML, and YAML that expands without end", () => {
     expect(errorOf("a: [").facts.expected).toBe("YAML");
+    expect(errorOf("").facts).toEqual({ key: "(the whole file)", expected: "object", got: "null" });
     expect(errorOf("a: &a [x]\nb: *a\n").code).toBe("CONFIG_INVALID");
   });
 });

@@ -6,14 +6,23 @@
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import tariff from "../../../data/tariffs/demo.json" with { type: "json" };
+import { hexToBytes } from "../../../src/base/bytes.ts";
+import { decodeHeader, headerHash } from "../../../src/base/format/block.ts";
 import { didOf } from "../../../src/base/format/did.ts";
-import { decodeEvidence, encodeEvidence } from "../../../src/base/format/evidence.ts";
+import {
+  decodeEvidence,
+  type EvidenceTransaction,
+  encodeEvidence,
+  evidenceTransactionOf,
+} from "../../../src/base/format/evidence.ts";
 import { type Genesis, genesisBlock } from "../../../src/base/format/genesis.ts";
 import type { JsonValue } from "../../../src/base/format/json.ts";
 import { claimMessage } from "../../../src/base/format/message.ts";
-import { signTransaction } from "../../../src/base/format/transaction.ts";
+import { decodeReceipt, encodeReceipt } from "../../../src/base/format/receipt.ts";
+import { decodeTransaction, signTransaction } from "../../../src/base/format/transaction.ts";
 import type { Signer } from "../../../src/base/keys.ts";
 import { silentLog } from "../../../src/base/log.ts";
+import { merkleRoot } from "../../../src/base/proof/merkle.ts";
 import { buildContract } from "../../../src/contracts/build.ts";
 import { Ledger } from "../../../src/ledger/ledger.ts";
 import { LedgerStore } from "../../../src/ledger/store.ts";
@@ -136,6 +145,43 @@ describe("evidence of a bill, judged with the contract at hand", () => {
       "bill.recomputed",
     ]);
     expect([verdict.ok, verdict.level, verdict.recomputed]).toEqual([false, "invalid", false]);
+  });
+
+  it("refuses a gas limit that only forgers with the keys of a quorum can certify", async () => {
+    const bundle = decodeEvidence(await evidenceOf(await ledgerWith(honest)));
+    const place = bundle.entries.find(({ key }) => key === billKey)?.transaction ?? -1;
+    const genuine = bundle.transactions[place] as EvidenceTransaction;
+    const body = decodeTransaction(hexToBytes(genuine.transaction));
+    const transaction = signTransaction({ ...body, gasLimit: 400_000_000 }, operator);
+    const { bytes, id: transactionId } = transaction;
+    const receiptBytes = encodeReceipt({
+      ...decodeReceipt(hexToBytes(genuine.receipt)),
+      transactionId,
+    });
+    const header = {
+      ...decodeHeader(hexToBytes(genuine.header)),
+      transactionsRoot: merkleRoot([bytes]),
+      receiptsRoot: merkleRoot([receiptBytes]),
+    };
+    const { height } = header;
+    const blockHash = headerHash(header);
+    const vote = { kind: "commit", height, round: 0, blockHash } as const;
+    const signature = validator.sign(claimMessage(vote, bundle.chainId));
+    const certificate = {
+      height,
+      round: 0,
+      blockHash,
+      signatures: [{ validatorIndex: 0, signature }],
+    };
+    const forged = evidenceTransactionOf({
+      ...{ transaction, receiptBytes, header, certificate, index: 0, size: 1 },
+      ...{ transactionPath: [], receiptPath: [] },
+    });
+    const transactions = bundle.transactions.with(place, forged);
+    const verdict = await judgeEvidence(encodeEvidence({ ...bundle, transactions }), { genesis });
+    expect(verdict.checks.filter(({ ok }) => !ok)).toMatchObject([
+      { name: "bill.recomputed", detail: "the gas limit 400000000 is not permitted" },
+    ]);
   });
 
   it("does not run what the evidence does not prove", async () => {

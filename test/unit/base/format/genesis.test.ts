@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { isLedgerError } from "../../../../src/base/errors.ts";
 import { didOf } from "../../../../src/base/format/did.ts";
 import { type Genesis, genesisBlock, parseGenesis } from "../../../../src/base/format/genesis.ts";
+import { limits } from "../../../../src/base/limits.ts";
 import edge from "../../../golden/ed25519-edge.json" with { type: "json" };
 import { genesis } from "../../../helpers/evidence-chain.ts";
 
@@ -46,6 +47,8 @@ describe("a genesis file", () => {
     expect(changed({ accounts: [{ ...account, did }] })).toMatch("accounts.0.did");
   });
 
+  const gas = (callGasMax: number) => ({ parameters: { ...genesis.parameters, callGasMax } });
+
   it.each<[string, object, string]>([
     ["a key for two purposes", { members: [{ ...member, peerKey: member.validatorKey }] }, "keys"],
     ["a member twice", { members: [member, member] }, "members.id"],
@@ -56,6 +59,8 @@ describe("a genesis file", () => {
     ["an unknown field", { extra: 1 }, ""],
     ["another format", { format: "loopledger-genesis-v1" }, "format"],
     ["a parameter missing", { parameters: {} }, "parameters.blockGasMax"],
+    ["more gas a call than a node runs", gas(limits.callGasMax + 1), "parameters.callGasMax"],
+    ["less gas a call than any call needs", gas(limits.callGasMin - 1), "parameters.callGasMax"],
   ])("with %s is refused", (_, change, reason) => {
     expect(changed(change)).toContain(reason);
   });

@@ -132,6 +132,26 @@ describe("evidence with a checkpoint", () => {
     expect(outcomes).toEqual([broken, "true anchored", broken, broken, broken, broken, broken]);
   });
 
+  it("is not anchored by another block of the same height as a forged one", () => {
+    const key = "metering/reading/m1/2019-06-01T00:00:00.000Z";
+    const call = { signer: signerOf(101), contract: "metering", method: "report", args: {} };
+    const forged = makeBlock([{ ...call, writes: { [key]: [1] } }], blockAt(2).block.header);
+    const genuine = bundle.transactions.slice(4);
+    for (const transaction of [0, genuine.length]) {
+      const list = genuine.toSpliced(transaction, 0, ...evidenceOf([forged]).transactions);
+      const evidence: EvidenceBundle = {
+        ...linked,
+        subject: { kind: "entry", key },
+        entries: [{ role: "reading", key, value: "[1]", transaction }],
+        transactions: list,
+      };
+      expect(verify(encodeEvidence(evidence)).level).toBe("certified");
+      expect(verify(encodeEvidence(evidence), checkpoint).level).toBe("certified");
+      const beside = { height: 3, hash: blockAt(3).block.hash };
+      expect(failed(evidence, beside)).toContain("checkpoint.hash");
+    }
+  });
+
   it("is invalid when a block of it is not the checkpoint's", () => {
     const other = { height: 3, hash: "ab".repeat(32) };
     const verdict = verify(encodeEvidence(linked), other);
