@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
-/** Unit, property, golden and scenario tests. What starts processes is in vitest.e2e.config.ts. */
+/** Unit, property, golden and scenario tests. Processes and networks: vitest.e2e.config.ts. */
 export default defineConfig({
   resolve: {
     alias: {

@@ -9,7 +9,7 @@
  * the peer that passed the frame on.
  *
  * Every limit is written out, because a limit under a wrong name is ignored in silence
- * (js-libp2p #3520); test/unit/p2p/gossip-limits.test.ts shows of topics, message size, messages
+ * (js-libp2p #3520); test/e2e/p2p/gossip-limits.test.ts shows of topics, message size, messages
  * and announced ids that they hold.
  */
 import "./polyfill.ts";
