@@ -27,7 +27,7 @@ export const limits = {
   /** Validators of one ledger: consensus is quadratic in messages. */
   validatorsMax: 64,
   // --- contracts ---
-  /** Gas of one call and its default; about 0.15 s at the slowest instruction mix. */
+  /** Gas of one call and its default; 0.15 s of instructions, 0.45 s in the dearest host mix. */
   callGasMax: 300_000_000,
   /** Least gas limit of a call: one that is stopped costs a new engine, 2.6 ms. */
   callGasMin: 3_000_000,

@@ -97,7 +97,7 @@ async function refuseWrongSetting(nodes: readonly string[], setting: Setting): P
   const answers = await Promise.all(
     nodes.map((node) => {
       const client = new LedgerClient({ nodes: [node], timeoutMs: askedMsMax });
-      return refusalOf(client, setting).catch(() => undefined);
+      return refusalOf(client, setting).catch(silentAsNothing);
     }),
   );
   const given = answers.filter((answer) => answer !== undefined);
@@ -106,14 +106,24 @@ async function refuseWrongSetting(nodes: readonly string[], setting: Setting): P
   throw new LedgerError("GATEWAY_SENDER_REFUSED", { gateway: setting.gateway, refusal });
 }
 
-async function refusalOf(client: LedgerClient, { gateway, meter }: Setting): Promise<string> {
+/** A node that does not answer refuses nothing; what is no operating error is not hidden. */
+function silentAsNothing(error: unknown): undefined {
+  if (!isLedgerError(error)) throw error;
+}
+
+async function refusalOf(
+  client: LedgerClient,
+  { gateway, meter }: Setting,
+): Promise<string | undefined> {
   const { enrolled, roles } = await client.account(gateway);
   if (!enrolled) return "TRANSACTION_SENDER_UNKNOWN";
   if (!roles.includes("gateway")) return "TRANSACTION_ROLE_MISSING";
   try {
     const { result } = await client.view("metering", "meter", { meter });
-    const registered = z.object({ gateway: z.string() }).parse(result);
-    return registered.gateway === gateway ? "none" : `METERING_GATEWAY_FOREIGN for ${meter}`;
+    const registered = z.object({ gateway: z.string() }).safeParse(result);
+    // What has no form says nothing, as silence does.
+    if (!registered.success) return undefined;
+    return registered.data.gateway === gateway ? "none" : `METERING_GATEWAY_FOREIGN for ${meter}`;
   } catch (error) {
     const isUnknown =
       isLedgerError(error, "API_VIEW_REFUSED") && error.facts.outcome === "METERING_METER_UNKNOWN";
