@@ -127,7 +127,7 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
   });
   late.follower = follower;
   const driver = new ConsensusDriver({
-    ledger: consensusView(ledger, store),
+    ledger: consensusView(ledger),
     signer: keys.validator,
     record: votes?.record && decodeSigningRecord(votes.record),
     isRecordLost,
@@ -316,14 +316,14 @@ async function readBlocks(
   return found;
 }
 
-function consensusView(ledger: Ledger, store: LedgerStore) {
+function consensusView(ledger: Ledger) {
   return {
     chainId: ledger.chainId,
     get tip() {
       return ledger.tip;
     },
-    tipProposer: () => store.tip.header.proposer,
     validators: () => ledger.validators(),
+    proposers: () => ledger.schedule.proposers,
     hasWork: (nowMs: number) => ledger.hasWork(nowMs),
     buildBlock: (request: { proposer: PublicKey; nowMs: number }) => ledger.buildBlock(request),
     checkBlock: (block: Block, request: { fresh: boolean; nowMs: number }) =>

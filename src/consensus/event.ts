@@ -31,8 +31,8 @@ export type Tip = {
   /** 0 for the genesis. */
   readonly height: number;
   readonly hash: Hash;
-  /** `header.proposer`: the zero hash for the genesis. Never the certificate's round (D3). */
-  readonly proposer: PublicKey;
+  /** Order in which the validators of the next height propose, by round. */
+  readonly proposers: readonly PublicKey[];
 };
 
 /** What the shell tells the core. */

@@ -51,8 +51,7 @@ export function justificationOf(
 
 /** Tells whether a proposal comes from the proposer of its round. */
 export function isFromProposer(state: ConsensusState, proposal: ProposalMessage): boolean {
-  const { validators, tip } = state;
-  return proposal.validator === proposerAt(validators, tip.proposer, proposal.round);
+  return proposal.validator === proposerAt(state.tip.proposers, proposal.round);
 }
 
 /** Tells whether a block extends the tip. Everything else in it is for `checkBlock`. */

@@ -4,22 +4,13 @@ import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 
 /**
- * Returns the proposer of a round: the entry after the proposer of the block before, plus the
- * round. A former proposer that left the set is followed by the next key in order, and the zero
- * hash of the genesis by the first.
+ * Returns the proposer of a round.
  *
- * @param validators - Sorted ascending, at least one.
- * @param formerProposer - `header.proposer` of the block before, which its hash covers.
+ * @param proposers - Order of the height (base/proposer-schedule.ts), at least one.
  * @param round - At least 0.
  */
-export function proposerAt(
-  validators: readonly PublicKey[],
-  formerProposer: PublicKey,
-  round: number,
-): PublicKey {
-  const after = validators.findIndex((key) => key > formerProposer);
-  const first = after === -1 ? 0 : after;
-  const proposer = validators[(first + round) % validators.length];
+export function proposerAt(proposers: readonly PublicKey[], round: number): PublicKey {
+  const proposer = proposers[round % proposers.length];
   assert(proposer !== undefined, "every round has a proposer");
   return proposer;
 }

@@ -62,9 +62,9 @@ function jump(state: ConsensusState): Step<ConsensusState> | undefined {
 }
 
 function propose(state: ConsensusState): Step<ConsensusState> | undefined {
-  const { self, validators, tip, round, height } = state;
+  const { self, tip, round, height } = state;
   if (state.phase !== "proposing" || !maySign(state, "proposal")) return undefined;
-  if (proposerAt(validators, tip.proposer, round) !== self) return undefined;
+  if (proposerAt(tip.proposers, round) !== self) return undefined;
   const justification = round === 0 ? [] : roundChangeQuorum(state);
   if (justification === undefined) return undefined;
   const highest = highestPrepared(justification);

@@ -86,7 +86,7 @@ export type ConsensusOptions = {
 /** Makes the state a node starts with. Feed `restored` next if there is a signing record. */
 export function initialState(options: ConsensusOptions): ConsensusState {
   const { self, tip, validators, abstainThroughHeight = -1 } = options;
-  checkValidators(validators);
+  checkValidators(validators, tip);
   return {
     self,
     abstainThroughHeight,
@@ -121,11 +121,17 @@ export function heightState(tip: Tip, validators: readonly PublicKey[]) {
 }
 
 /** Checks what the shell says the validators are. @throws {AssertionError} */
-export function checkValidators(validators: readonly PublicKey[]): void {
+export function checkValidators(validators: readonly PublicKey[], tip: Tip): void {
   assert(validators.length > 0, "there is at least one validator");
   assert(
     validators.every((key, index) => index === 0 || (validators[index - 1] as string) < key),
     "validators are sorted and distinct",
+  );
+  const proposers = [...tip.proposers].sort();
+  assert(
+    proposers.length === validators.length &&
+      proposers.every((key, index) => key === validators[index]),
+    "every validator proposes in its turn",
   );
 }
 

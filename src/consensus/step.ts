@@ -160,7 +160,7 @@ function keepRoundChange(state: ConsensusState, message: RoundChangeMessage): Co
 function onTimeout(state: ConsensusState, { height, round }: Of<"timeout">): Outcome {
   if (height !== state.height || round !== state.round) return unchanged(state);
   if (state.phase === "decided" || state.timer === undefined) return unchanged(state);
-  const next = proposerAt(state.validators, state.tip.proposer, round + 1);
+  const next = proposerAt(state.tip.proposers, round + 1);
   const moved = signRoundChange(moveTo({ ...state, timer: undefined }, round + 1));
   if (next === state.self) return moved;
   return andThen(moved, (after) =>
@@ -219,7 +219,7 @@ function countOwn(state: ConsensusState, message: ConsensusMessage): ConsensusSt
 /** Begins the next height and takes up what already came for it. */
 function onAppended(before: ConsensusState, tip: Tip, validators: readonly PublicKey[]): Outcome {
   if (tip.height < before.height) return unchanged(before);
-  checkValidators(validators);
+  checkValidators(validators, tip);
   const seen = new Map([...before.seen].filter(([validator]) => validators.includes(validator)));
   const state = { ...before, ...heightState(tip, validators), future: new Map(), seen };
   const begun = state.record?.height === state.height ? takeUp(state, state.record) : undefined;

@@ -22,11 +22,12 @@ import type { PublicKey, Verifier } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock, Log } from "../base/log.ts";
 import { verifyCertificate } from "../base/proof/certificate.ts";
+import type { ProposerSchedule } from "../base/proposer-schedule.ts";
 import { BlockMaker, type Outcome } from "./block-maker.ts";
 import { blockInvalid, isHeartbeatDue } from "./block-rules.ts";
 import { ChainReader, eventsOf } from "./chain-reader.ts";
 import { FinalWaiters, type WaitOptions } from "./final-waiters.ts";
-import { type Head, readHead } from "./head.ts";
+import { type Head, nextHead, readHead } from "./head.ts";
 import { Intake, nextTimeMs } from "./intake.ts";
 import type {
   Appended,
@@ -78,7 +79,7 @@ export class Ledger {
   #head: Head;
   #divergence: Divergence | undefined;
 
-  private constructor(options: LedgerOptions) {
+  private constructor(options: LedgerOptions, head: Head) {
     const { store, genesis, verifier, caller, clock, log } = options;
     this.chainId = genesis.chainId;
     this.#store = store;
@@ -88,7 +89,7 @@ export class Ledger {
     this.#mempool = new Mempool({
       onDropped: (id, code) => this.#waiters.resolve(id, { status: "dropped", code }),
     });
-    this.#head = readHead(store);
+    this.#head = head;
     this.#reader = new ChainReader(store);
     const verified = new VerifiedTransactions({ chainId: genesis.chainId, verifier });
     const parts = { caller, clock, log, entries: this.#entries, verified };
@@ -104,7 +105,7 @@ export class Ledger {
   /** Makes the ledger of an open store. */
   static async open(options: LedgerOptions): Promise<Ledger> {
     assert(options.store.chainId === options.genesis.chainId, "the store is of the genesis' chain");
-    return new Ledger(options);
+    return new Ledger(options, await readHead(options.store));
   }
 
   /** The last appended block. */
@@ -112,9 +113,9 @@ export class Ledger {
     return this.#head.parent;
   }
 
-  /** Who first proposed the tip; the order of proposers goes on from there. */
-  tipProposer(): PublicKey {
-    return this.#head.parent.proposer;
+  /** Who proposes the next block, and who is passed over. */
+  get schedule(): ProposerSchedule {
+    return this.#head.schedule;
   }
 
   /** The state after the tip, a fixed view: take it anew for each use. */
@@ -353,7 +354,7 @@ export class Ledger {
     const { height } = block.header;
     const bytes = receiptBytes.reduce((sum, each) => sum + each.length, 0);
     const events = eventsOf(block.header, receipts);
-    this.#head = readHead(this.#store);
+    this.#head = nextHead(this.#store, this.#head);
     this.#maker.clear();
     this.#reader.remember(height, { receipts, events, bytes });
     this.#rememberDetails(executed.details);

@@ -178,6 +178,13 @@ export class LedgerStore {
     return this.#reading(() => this.#atHeight(height, this.#blocks.readBytes(height)));
   }
 
+  /** Reads the header of a block up to the tip. @throws {LedgerError} as `readBlock` */
+  async readHeader(height: number): Promise<Header> {
+    const stored = await this.readBlock(height);
+    assert(stored !== undefined, "a header is read up to the tip");
+    return stored.block.header;
+  }
+
   /**
    * Reads the encoded receipts of a block, in the order of its transactions; none above the tip.
    *

@@ -197,7 +197,7 @@ export class ConsensusDriver {
 
   #tip() {
     const { ledger } = this.#parts;
-    return { height: ledger.tip.height, hash: ledger.tip.hash, proposer: ledger.tipProposer() };
+    return { height: ledger.tip.height, hash: ledger.tip.hash, proposers: ledger.proposers() };
   }
 
   /** Keeps invariant (5): a message too many is dropped, as consensus sends again. */

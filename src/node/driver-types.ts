@@ -10,8 +10,9 @@ import type { Clock, Log } from "../base/log.ts";
 export interface ConsensusLedger {
   readonly chainId: Hash;
   readonly tip: { readonly height: number; readonly hash: Hash };
-  tipProposer(): PublicKey;
   validators(): readonly PublicKey[];
+  /** Order of the next height. */
+  proposers(): readonly PublicKey[];
   hasWork(nowMs: number): boolean;
   buildBlock(options: { proposer: PublicKey; nowMs: number }): Promise<Block | undefined>;
   checkBlock(block: Block, options: { fresh: boolean; nowMs: number }): Promise<void>;

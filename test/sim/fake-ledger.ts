@@ -10,6 +10,11 @@ import { hashOf, zeroHash } from "../../src/base/hash.ts";
 import type { PublicKey } from "../../src/base/keys.ts";
 import { limits } from "../../src/base/limits.ts";
 import { verifyCertificate } from "../../src/base/proof/certificate.ts";
+import {
+  freshSchedule,
+  nextSchedule,
+  type ProposerSchedule,
+} from "../../src/base/proposer-schedule.ts";
 import type { Tip } from "../../src/consensus/event.ts";
 import { fakeVerifier, simChainId } from "./fake-keys.ts";
 
@@ -60,6 +65,7 @@ export class FakeLedger {
   readonly decided: Decided[] = [];
   readonly pending = new Set<string>();
   readonly #genesis: Block;
+  #schedule: ProposerSchedule;
   readonly #validatorsAt: ValidatorsAt;
   readonly #heartbeatMs: number;
 
@@ -69,6 +75,7 @@ export class FakeLedger {
     const fields = { timestampMs: simStartMs, proposer: zeroHash, validatorsAt };
     const origin = { hash: zeroHash, header: { height: -1, stateRoot: zeroHash } } as Block;
     this.#genesis = nextBlock(origin, [], fields);
+    this.#schedule = freshSchedule(1, validatorsAt(1), zeroHash);
   }
 
   get last(): Block {
@@ -77,7 +84,7 @@ export class FakeLedger {
 
   get tip(): Tip {
     const { hash, header } = this.last;
-    return { height: header.height, hash, proposer: header.proposer };
+    return { height: header.height, hash, proposers: this.#schedule.proposers };
   }
 
   get nextValidators(): readonly PublicKey[] {
@@ -121,6 +128,7 @@ export class FakeLedger {
     verifyCertificate(certificate, block.header, context);
     // Execution with the roots compared: a certified block that differs would stop the node (D2).
     if (!this.check(block, false, 0)) throw new Error("a certified block does not execute");
+    this.#schedule = nextSchedule(this.#schedule, block.header, this.#validatorsAt(height + 1));
     this.decided.push({ block, certificate });
     for (const text of block.transactions.map(utf8Text)) this.pending.delete(text);
   }

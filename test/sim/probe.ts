@@ -26,6 +26,10 @@ type EffectOf<K extends Effect["kind"]> = Extract<Effect, { kind: K }>;
 /** Keys of `count` validators. */
 export const keysOf = (count: number) => Array.from({ length: count }, (_, index) => keyOf(index));
 
+/** Who proposes after a block of a validator of four, in order of rounds. */
+export const proposersAfter = (index: number) =>
+  keysOf(4).map((_, round) => keyOf((index + 1 + round) % 4));
+
 /** The genesis block of `count` validators. */
 export const genesisOf = (count: number): Block => new FakeLedger(() => keysOf(count), 1e12).last;
 
@@ -103,8 +107,8 @@ export class Probe {
   #answered = 0;
 
   constructor(count: number, self: number | undefined, options: Partial<ConsensusOptions> = {}) {
-    const { hash, header } = genesisOf(count);
-    const tip = { height: 0, hash, proposer: header.proposer };
+    const { hash } = genesisOf(count);
+    const tip = { height: 0, hash, proposers: keysOf(count) };
     const key = self === undefined ? undefined : keyOf(self);
     this.state = initialState({ self: key, tip, validators: keysOf(count), ...options });
   }

@@ -6,13 +6,13 @@ import {
   type SigningRecord,
 } from "../../../src/base/format/signing-record.ts";
 import { isForeignUseOfKey } from "../../../src/consensus/signing.ts";
-import { keyOf } from "../../sim/fake-keys.ts";
 import {
   blockBy,
   keysOf,
   Probe,
   preparedBy,
   proposalOf,
+  proposersAfter,
   roundChangeOf,
   voteOf,
 } from "../../sim/probe.ts";
@@ -133,7 +133,7 @@ describe("with the ledger wiped and the record kept", () => {
     prepared: undefined,
   };
   const append = (height: number) => {
-    const tip = { height, hash: x.hash, proposer: keyOf(0) };
+    const tip = { height, hash: x.hash, proposers: proposersAfter(0) };
     return { kind: "appended", tip, validators: keysOf(4) } as const;
   };
 
@@ -170,7 +170,7 @@ describe("with the record lost", () => {
     expect(probe.signed()).toEqual([]);
     expect(probe.of("startTimer")).toEqual([]);
     expect(probe.of("decide")).toHaveLength(1);
-    const tip = { height: 1, hash: x.hash, proposer: keyOf(0) };
+    const tip = { height: 1, hash: x.hash, proposers: proposersAfter(0) };
     probe.feed({ kind: "appended", tip, validators: keysOf(4) });
     probe.feed({ kind: "work", height: 2 });
     expect(probe.of("buildBlock")).toHaveLength(1);

@@ -9,6 +9,7 @@ import {
   Probe,
   preparedBy,
   proposalOf,
+  proposersAfter,
   roundChangeOf,
   voteOf,
 } from "../../sim/probe.ts";
@@ -16,7 +17,7 @@ import {
 const x = blockBy(0, "x");
 const y = blockBy(1, "y");
 const at0 = { round: 0, block: x };
-const tipX = { height: 1, hash: x.hash, proposer: x.header.proposer };
+const tipX = { height: 1, hash: x.hash, proposers: proposersAfter(0) };
 const appendX = { kind: "appended", tip: tipX, validators: keysOf(4) } as const;
 const work = { kind: "work", height: 1 } as const;
 const resend = { kind: "resend" } as const;
@@ -316,7 +317,8 @@ describe("heights", () => {
 
   it("takes over the validators of the next height", () => {
     const probe = new Probe(4, 3).hear(voteOf("prepare", 0, at0));
-    probe.feed({ ...appendX, validators: keysOf(3) });
+    const tip = { ...tipX, proposers: [1, 2, 0].map(keyOf) };
+    probe.feed({ ...appendX, tip, validators: keysOf(3) });
     probe.feed({ kind: "work", height: 2 });
     expect(probe.all.filter(({ kind }) => kind === "startTimer")).toEqual([]);
     expect(positions(probe.state)).toMatchObject([

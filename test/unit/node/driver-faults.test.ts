@@ -164,11 +164,12 @@ function roundChangeOf(signer: Signer): Uint8Array {
 }
 
 function idleLedger() {
+  const keys = sorted.map(({ publicKey }) => publicKey);
   return {
     chainId,
     tip: { height: 0, hash: zeroHash },
-    tipProposer: () => zeroHash,
-    validators: () => sorted.map(({ publicKey }) => publicKey),
+    validators: () => keys,
+    proposers: () => keys,
     hasWork: () => false,
     buildBlock: async () => undefined,
     checkBlock: async () => {},

@@ -51,11 +51,12 @@ export function drive(overrides: Overrides = {}) {
   const sent: Uint8Array[] = [];
   const records: SigningRecord[] = [];
   const decisions: { block: Block; certificate: Certificate }[] = [];
+  const validators = overrides.validators ?? sorted.map(({ publicKey }) => publicKey);
   const ledger = {
     chainId,
     tip: { height: 0, hash: zeroHash },
-    tipProposer: () => zeroHash,
-    validators: () => overrides.validators ?? sorted.map(({ publicKey }) => publicKey),
+    validators: () => validators,
+    proposers: () => validators,
     hasWork: () => decisions.length === 0,
     buildBlock: async () => blockAt(1, zeroHash),
     checkBlock: async () => {},
