@@ -114,6 +114,7 @@ export async function runLoad({ transactions, nodes, feed, ratePerSecond, window
     perSecond: latenciesMs.length / seconds,
     p50Ms: quantile(latenciesMs, 0.5),
     p95Ms: quantile(latenciesMs, 0.95),
+    p99Ms: quantile(latenciesMs, 0.99),
     maxMs: latenciesMs.at(-1) ?? 0,
     generatorCpuMs: (user + system) / 1_000,
   };

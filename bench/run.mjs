@@ -10,7 +10,8 @@ import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { callCosts, verifierCosts } from "./costs.mjs";
 import { startDevnet } from "./devnet.mjs";
-import { FinalityFeed, post, runLoad } from "./load.mjs";
+import { FinalityFeed, runLoad } from "./load.mjs";
+import { Meters } from "./meters.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -30,43 +31,6 @@ const warmUpCount = 2_000;
 const batchWindow = 24;
 
 const note = (text) => console.error(text);
-const nextReading = new Array(gatewayCount).fill(0);
-
-/** The next readings of a gateway's meter: one a minute, all registers rising. */
-function readingsOf(gateway, count) {
-  const from = nextReading[gateway];
-  nextReading[gateway] += count;
-  return Array.from({ length: count }, (_, offset) => {
-    const index = from + offset;
-    const instantMs = Date.UTC(2019, 0, 1) + index * 60_000;
-    return [`m-${gateway}`, instantMs, index * 100, index * 3, index * 180, index * 90];
-  });
-}
-
-function prepare(devnet, transactionCount, readingCount) {
-  return Array.from({ length: transactionCount }, (_, index) => {
-    const gateway = index % gatewayCount;
-    const readings = readingsOf(gateway, readingCount);
-    return devnet.sign(devnet.gateways[gateway], "report", { readings });
-  });
-}
-
-async function registerMeters(devnet, feed) {
-  const { didOf } = await import("../dist/base/format/did.js");
-  const all = devnet.gateways.map(({ publicKey }, index) => {
-    const args = { meter: `m-${index}`, kind: "heat", gateway: didOf(publicKey) };
-    const { id, bytes } = devnet.signOperator("registerMeter", args);
-    return new Promise((resolve, reject) => {
-      feed.expect(id, resolve);
-      post(devnet.nodes[0].url, undefined, bytes).then(
-        (code) => code !== undefined && reject(new Error(code)),
-        reject,
-      );
-    });
-  });
-  await Promise.all(all);
-}
-
 /** Runs one load and adds what it cost the nodes. */
 async function measure(devnet, title, load) {
   note(`bench: ${title} ...`);
@@ -89,8 +53,9 @@ async function measure(devnet, title, load) {
 async function loads(devnet) {
   const { nodes } = devnet;
   const feed = await FinalityFeed.open(nodes[0]);
-  await registerMeters(devnet, feed);
-  const single = (count) => prepare(devnet, count, 1);
+  const meters = new Meters(devnet);
+  await meters.register(feed);
+  const single = (count) => meters.prepare(count, 1);
   const run = (title, load) => measure(devnet, title, { feed, nodes, ...load });
   // Until the engines of all processes have optimised what they run.
   await run("warm-up", { transactions: single(warmUpCount), windowCount: singleWindow });
@@ -104,7 +69,7 @@ async function loads(devnet) {
       windowCount: singleWindow,
     }),
     batches: await run(`batches of ${batchCount}, as many as possible`, {
-      transactions: prepare(devnet, 30 * seconds, batchCount),
+      transactions: meters.prepare(30 * seconds, batchCount),
       windowCount: batchWindow,
     }),
   };

@@ -5,35 +5,32 @@
  * stop: the reverse, so that nothing is signed or appended after the ledger has closed.
  */
 import { startApi } from "./api/server.ts";
-import { isLedgerError, LedgerError } from "./base/errors.ts";
-import type { Block } from "./base/format/block.ts";
 import { publicKeyOf } from "./base/format/did.ts";
 import { type Genesis, genesisBlock, parseGenesis } from "./base/format/genesis.ts";
-import { decodeSigningRecord } from "./base/format/signing-record.ts";
-import type { PublicKey } from "./base/keys.ts";
-import { limits } from "./base/limits.ts";
-import type { Log } from "./base/log.ts";
-import { quorumSize } from "./base/proof/certificate.ts";
+import type { Clock, Log } from "./base/log.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { openRepaired } from "./ledger/repair.ts";
 import { createExecute } from "./ledger/replay.ts";
 import type { LedgerStore } from "./ledger/store.ts";
 import { apiNodeOf } from "./node/api-adapter.ts";
-import { ChainFollower, encodeDecided } from "./node/chain-follower.ts";
 import { steadyClock } from "./node/clock.ts";
 import { type NodeConfig, readText } from "./node/config.ts";
-import { ConsensusDriver } from "./node/consensus-driver.ts";
-import { crashesMax, crashJournalOf, recentCrashes, surface } from "./node/crash.ts";
+import { crashesMax, crashJournalOf, recentCrashes } from "./node/crash.ts";
+import { equivocationReporter } from "./node/equivocation-reporter.ts";
 import { signingRecordPath } from "./node/key-file.ts";
 import { type KeyLock, lockKey } from "./node/key-lock.ts";
 import { nodeLog } from "./node/log.ts";
+import { Membership } from "./node/membership.ts";
 import { injectNative, nativeVerifier } from "./node/native-crypto.ts";
 import { openContracts } from "./node/open-contracts.ts";
-import { type NodeKeys, openNodeKeys } from "./node/open-keys.ts";
-import { Republisher } from "./node/republisher.ts";
-import { SeldomLog } from "./node/seldom.ts";
+import { checkNodeKeys, type NodeKeys, openNodeKeys } from "./node/open-keys.ts";
+import { startOwnCalls } from "./node/own-calls.ts";
+import { PeerFollower } from "./node/peer-follower.ts";
+import { NodeShell, type ShellHandlers, type Votes } from "./node/shell.ts";
 import { SigningRecordFile } from "./node/signing-record-file.ts";
-import { directFrame, TransactionIntake } from "./node/transaction-intake.ts";
+import { StorageGate } from "./node/storage-gate.ts";
+import { storagePlaces } from "./node/storage-places.ts";
+import { judgeRecord } from "./node/votes.ts";
 import { Network } from "./p2p/network.ts";
 
 /** A running node. */
@@ -53,8 +50,13 @@ type Foundation = {
   readonly acceptLostVotes: boolean | undefined;
 };
 
+type OpenedRecord = Awaited<ReturnType<typeof SigningRecordFile.open>>;
+
 /** Parts that others call before they exist. */
-type Late = { driver?: ConsensusDriver; follower?: ChainFollower; network?: Network };
+type Late = {
+  /** Submits a call of the system contract, signed by this node. */
+  submitCall?: (call: { readonly method: string; readonly argsJson: string }) => void;
+};
 
 /** Things to close, last opened first. */
 type Closers = (() => unknown)[];
@@ -79,7 +81,7 @@ export async function startNode(
     const log = nodeLog(config.name, config.log.level);
     const genesisText = readText(config.genesis);
     const genesis = parseGenesis(genesisText);
-    const keys = await openNodeKeys(config, genesis, options.passphrase);
+    const keys = await openNodeKeys(config, options.passphrase);
     const { acceptLostVotes } = options;
     const foundation = { config, genesis, genesisText, keys, log, acceptLostVotes };
     const apiUrl = await run(foundation, closers);
@@ -105,130 +107,113 @@ async function closeAll(closers: Closers): Promise<void> {
 
 async function run(foundation: Foundation, closers: Closers): Promise<string> {
   const { config, keys, log } = foundation;
-  const votes = await openVotes(foundation, closers);
+  const record = await openRecord(foundation, closers);
   const clock = steadyClock();
   const { ledger, store } = await openLedger(foundation, clock, closers);
-  const intake = new TransactionIntake(ledger);
-  // The network's handlers need the driver and the driver needs the network: the handlers look
-  // the driver up when they are called, which is after both exist.
+  const membership = new Membership(ledger);
+  checkNodeKeys(keys, config, [...genesisMembers(foundation.genesis), ...known(membership)]);
+  const votes = record && judgeVotes(record, membership, foundation);
+  const storage = new StorageGate({
+    places: storagePlaces(config),
+    mend: () => store.recover(),
+    log,
+  });
   const late: Late = {};
-  const network = await startNetwork(foundation, ledger, { intake, late });
+  const opened = { ledger, store, membership, storage, votes, clock };
+  const shell = makeShell(foundation, opened, late);
+  const peers = new PeerFollower({ membership, config, clock });
+  const network = await startNetwork(foundation, { ledger, peers, handlers: shell.handlers });
   closers.push(() => network.stop());
-  late.network = network;
-  const isRecordLost = votes?.isLost === true && foundation.acceptLostVotes !== true;
-  const follower = new ChainFollower({
-    source: network,
-    sink: ledger,
-    clock,
-    log,
-    onAppended: () => late.driver?.noteAppended(),
-    onFault: (reason) => late.driver?.halt(reason),
-    onCaughtUp: (peers) => resumeWhenKnown({ ledger, late, peers, keys }),
+  peers.start(network);
+  closers.push(() => peers.stop());
+  const { driver, follower } = shell.connect(network);
+  closers.push(() => shell.stop());
+  shell.start();
+  const ownCalls = startOwnCalls({
+    ...{ keys, ledger, membership, clock, log },
+    submit: (bytes) => shell.submit(bytes),
+    following: () => follower.status,
   });
-  late.follower = follower;
-  const driver = new ConsensusDriver({
-    ledger: consensusView(ledger),
-    signer: keys.validator,
-    record: votes?.record && decodeSigningRecord(votes.record),
-    isRecordLost,
-    writeRecord: async (bytes) => votes?.file.write(bytes),
-    broadcast: (bytes) => network.broadcast(directFrame("consensus", bytes)),
-    forwardTransactions: (validator) => forward(validator, { keys, intake, network }),
-    decide: (block, certificate) => follower.append(block, certificate),
-    catchUp: () => follower.poke(),
-    verifier: nativeVerifier,
-    clock,
-    log,
-    blockIntervalMs: config.blockIntervalMs,
-    // Alone, there is nobody to hear.
-    listenMs: keys.members.length > 1 ? limits.roundTimeoutMsBase : 0,
-  });
-  late.driver = driver;
-  haltAfterCrashes(driver, config);
-  intake.onAdmitted = () => driver.noteWork();
-  closers.push(() => follower.stop());
-  closers.push(() => driver.stop());
-  const republisher = new Republisher({
-    pendingTransactions: (bytesMax) => ledger.pendingTransactions(bytesMax),
-    publish: (transactions) => network.publishTransactions(transactions),
-  });
-  closers.push(() => republisher.stop());
-  republisher.start();
-  follower.start();
-  driver.start();
-  const parts = { ...foundation, ledger, store, network, driver, follower, intake, clock };
+  closers.push(() => ownCalls.stop());
+  late.submitCall = (call) => ownCalls.submit(call);
+  const parts = { ...foundation, ...opened, network, driver, follower, shell };
   const api = await startApi({ node: apiNodeOf(parts), ...config.api, log });
   closers.push(() => api.stop());
   return api.url;
 }
 
-/** A node that crashes over and over is of more use when it answers without voting. */
-function haltAfterCrashes(driver: ConsensusDriver, config: NodeConfig): void {
+function makeShell(
+  { config, keys, log }: Foundation,
+  opened: {
+    readonly ledger: Ledger;
+    readonly membership: Membership;
+    readonly storage: StorageGate;
+    readonly votes: Votes | undefined;
+    readonly clock: Clock;
+  },
+  late: Late,
+): NodeShell {
+  const { ledger, membership, storage, votes, clock } = opened;
+  return new NodeShell({
+    ledger,
+    signer: keys.validator,
+    votes,
+    storage,
+    readOnlyBecause: tooManyCrashes(config),
+    peerKey: keys.peerKey,
+    members: () => membership.members(),
+    onEquivocation: equivocationReporter({
+      chainId: ledger.chainId,
+      log,
+      submit: (call) => late.submitCall?.(call),
+    }),
+    verifier: nativeVerifier,
+    clock,
+    log,
+    blockIntervalMs: config.blockIntervalMs,
+  });
+}
+
+/** A node that crashes over and over is of more use when it only answers. */
+function tooManyCrashes(config: NodeConfig): string | undefined {
   const crashes = recentCrashes(crashJournalOf(config));
-  if (crashes >= crashesMax) driver.halt(`it crashed ${crashes} times within ten minutes`);
+  if (crashes < crashesMax) return undefined;
+  return `it crashed ${crashes} times within ten minutes and is read-only now`;
+}
+
+function genesisMembers({ members }: Genesis) {
+  return members.map(({ validatorKey, peerKey }) => ({
+    validator: publicKeyOf(validatorKey),
+    peer: publicKeyOf(peerKey),
+  }));
+}
+
+function known(membership: Membership) {
+  return [...membership.members(), ...membership.candidates()];
 }
 
 /** Locks the validator key and opens its signing record; nothing for a node that only follows. */
-async function openVotes(
-  { config, keys, log, acceptLostVotes }: Foundation,
+async function openRecord(
+  { config, keys, log }: Foundation,
   closers: Closers,
-): Promise<Awaited<ReturnType<typeof SigningRecordFile.open>> | undefined> {
+): Promise<OpenedRecord | undefined> {
   if (keys.validator === undefined || config.validatorKeyFile === undefined) return undefined;
   const lock: KeyLock = await lockKey(keys.validator.publicKey, log);
   closers.push(() => lock.release());
   const path = config.signingRecordFile ?? signingRecordPath(config.validatorKeyFile);
-  const votes = await SigningRecordFile.open(path);
-  closers.push(() => votes.file.close());
-  const validators = keys.members.length;
-  const canLearn = validators - 1 >= quorumSize(validators);
-  if (votes.isTorn && canLearn) {
-    // A torn write was never signed for, but damage to the newest slot looks the same.
-    log.warn({ path }, "one slot of the signing record is damaged: taken for lost");
-    return { ...votes, isLost: true };
-  }
-  if (!votes.isLost) return votes;
-  log.warn({ path, acceptLostVotes }, "the signing record is lost");
-  if (acceptLostVotes !== true && !canLearn)
-    throw new LedgerError("NODE_VOTES_LOST", { validators });
-  return votes;
+  const found = await SigningRecordFile.open(path);
+  closers.push(() => found.file.close());
+  return found;
 }
 
-/**
- * Ends the abstention after a lost record: a quorum of others answered and has nothing more, so
- * the tip here is the highest certified one. What was signed before can concern its successor;
- * one height more is for a vote that was on its way.
- */
-function resumeWhenKnown(found: {
-  readonly ledger: Ledger;
-  readonly late: Late;
-  readonly peers: readonly PublicKey[];
-  readonly keys: NodeKeys;
-}): void {
-  const { ledger, late, peers, keys } = found;
-  const { driver } = late;
-  if (driver?.awaitsTip !== true || peers.length < quorumSize(keys.members.length)) return;
-  driver.resumeSigningAbove(ledger.tip.height + 2);
-}
-
-function forward(
-  validator: PublicKey,
-  parts: {
-    readonly keys: NodeKeys;
-    readonly intake: TransactionIntake;
-    readonly network: Network;
-  },
-): void {
-  const { keys, intake, network } = parts;
-  const peer = keys.members.find((member) => member.validator === validator)?.peer;
-  if (peer !== undefined && peer !== keys.peerKey) handOver(peer, { intake, network });
-}
-
-/** Gives a peer what is pending here, directly: gossip may not have reached it. */
-function handOver(
-  peer: PublicKey,
-  { intake, network }: { readonly intake: TransactionIntake; readonly network: Network },
-): void {
-  for (const frame of intake.pendingFrames()) network.send(peer, frame);
+function judgeVotes(
+  found: OpenedRecord,
+  membership: Membership,
+  { acceptLostVotes, log }: Foundation,
+): Votes {
+  const validators = membership.members().length;
+  const judged = judgeRecord(found, { validators, acceptLostVotes: acceptLostVotes === true, log });
+  return { ...judged, write: (bytes) => found.file.write(bytes) };
 }
 
 async function openLedger(
@@ -250,83 +235,20 @@ async function openLedger(
 
 function startNetwork(
   { config, keys, log }: Foundation,
-  ledger: Ledger,
-  handlers: {
-    readonly intake: TransactionIntake;
-    readonly late: Late;
+  parts: {
+    readonly ledger: Ledger;
+    readonly peers: PeerFollower;
+    readonly handlers: ShellHandlers;
   },
 ): Promise<Network> {
-  const { intake, late } = handlers;
-  const seldom = new SeldomLog(log);
+  const { ledger, peers, handlers } = parts;
   return Network.start({
     chainId: ledger.chainId,
     peerSeed: keys.peerSeed,
     listen: config.p2p.listen,
-    peers: config.p2p.peers.map(({ peerKey, address }) => ({
-      peerKey: publicKeyOf(peerKey),
-      address,
-    })),
-    allowedPeerKeys: keys.members.map(({ peer }) => peer),
+    peers: peers.peers(),
+    allowedPeerKeys: peers.allowed(),
     log,
-    handlers: {
-      onTransactions: (_from, transactions) => intake.judge(transactions),
-      onConsensusMessage: (from, bytes) =>
-        intake.receiveDirect(from, bytes, (message) =>
-          receive(late.driver, { from, message, seldom }),
-        ),
-      onPeerChange: (peer, isConnected) => {
-        late.follower?.poke();
-        if (isConnected && late.network) handOver(peer, { intake, network: late.network });
-      },
-      status: () => ({ height: ledger.tip.height, hash: ledger.tip.hash }),
-      readBlocks: (from, countMax, bytesMax) => readBlocks(ledger, from, { countMax, bytesMax }),
-    },
+    handlers,
   });
-}
-
-function receive(
-  driver: ConsensusDriver | undefined,
-  { from, message, seldom }: { from: PublicKey; message: Uint8Array; seldom: SeldomLog },
-): void {
-  try {
-    driver?.receive(message);
-  } catch (error) {
-    if (isLedgerError(error))
-      seldom.warn(from, { from, error: String(error) }, "consensus message dropped");
-    else surface(error);
-  }
-}
-
-async function readBlocks(
-  ledger: Ledger,
-  from: number,
-  { countMax, bytesMax }: { countMax: number; bytesMax: number },
-): Promise<Uint8Array[]> {
-  const found: Uint8Array[] = [];
-  let bytes = 0;
-  const last = Math.min(ledger.tip.height, from + Math.min(countMax, limits.syncBlocksMax) - 1);
-  for (let height = Math.max(1, from); height <= last; height += 1) {
-    const stored = await ledger.readBlockBytes(height);
-    if (stored === undefined) break;
-    const decided = encodeDecided(stored.block, stored.certificate);
-    bytes += decided.length;
-    if (found.length > 0 && bytes > bytesMax) break;
-    found.push(decided);
-  }
-  return found;
-}
-
-function consensusView(ledger: Ledger) {
-  return {
-    chainId: ledger.chainId,
-    get tip() {
-      return ledger.tip;
-    },
-    validators: () => ledger.validators(),
-    proposers: () => ledger.schedule.proposers,
-    hasWork: (nowMs: number) => ledger.hasWork(nowMs),
-    buildBlock: (request: { proposer: PublicKey; nowMs: number }) => ledger.buildBlock(request),
-    checkBlock: (block: Block, request: { fresh: boolean; nowMs: number }) =>
-      ledger.checkBlock(block, request),
-  };
 }

@@ -8,6 +8,8 @@ import type { Did } from "../base/format/did.ts";
 import type { LedgerParameters } from "../base/format/genesis.ts";
 import type { Certificate } from "../base/format/message.ts";
 import type { Receipt } from "../base/format/receipt.ts";
+import type { SetChange } from "../base/format/set-change.ts";
+import type { ValidatorChange } from "../base/format/validator-change.ts";
 import type { Hash } from "../base/hash.ts";
 import type { PublicKey } from "../base/keys.ts";
 import type { AbsenceProof, InclusionProof } from "../base/proof/state-proof.ts";
@@ -26,6 +28,12 @@ export interface ApiNode {
   submit(bytes: Uint8Array): Promise<ApiSubmission>;
   /** The moment's picture; cheap, for it is taken with every status request and scrape. */
   status(): NodeStatus;
+  /** Returns the validators of a height up to the one after the tip, with the set's first height. */
+  validatorsAt(height: number): ApiValidatorSet | undefined;
+  /** Proves changes of the validators, those of sets that begin after a height. */
+  validatorChanges(from: number): Promise<readonly SetChange[]>;
+  /** Members, candidates and open changes, as of the tip. */
+  membership(): ApiMembership;
   /** What a state key held after a height; `undefined` when it had never been written by then. */
   readValueAt(key: string, height: number): Promise<ValueAt | undefined>;
   /**
@@ -35,6 +43,40 @@ export interface ApiNode {
    */
   exportEvidence(billKey: string): Promise<string | undefined>;
 }
+
+/** A validator set. */
+type ApiValidatorSet = { readonly from: number; readonly validators: readonly Did[] };
+
+type ApiMember = {
+  readonly id: string;
+  readonly name: string;
+  readonly validatorKey: Did;
+  readonly peerKey: Did;
+  readonly address?: string | undefined;
+};
+
+/** Members and who is to become one. */
+export type ApiMembership = {
+  readonly members: readonly ApiMember[];
+  readonly candidates: readonly (ApiMember & {
+    readonly admittedAtHeight: number;
+    readonly ready: {
+      readonly height: number;
+      readonly blockHash: Hash;
+      readonly atMs: number;
+      readonly validUntilMs: number;
+    } | null;
+  })[];
+  readonly administrators: readonly Did[];
+  /** Null: the genesis names no administrator, so nothing can be changed. */
+  readonly approvalsNeeded: number | null;
+  readonly changes: readonly {
+    readonly id: Hash;
+    readonly change: ValidatorChange;
+    readonly approvedBy: readonly Did[];
+    readonly expiresAtMs: number;
+  }[];
+};
 
 /** Who the node is. */
 type NodeIdentity = {
@@ -59,14 +101,27 @@ export type NodeStatus = {
   readonly peers: readonly Did[];
   /** All validators of the height, as this node last heard of them. */
   readonly validators: readonly ValidatorStatus[];
+  /** Validators that were convicted of contradicting themselves, as the ledger records it. */
+  readonly equivocations: readonly EquivocationStatus[];
   /** Reasons why clients should use another node; empty when ready. */
   readonly notReady: readonly string[];
   /** State root after the tip. */
   readonly stateRoot: Hash;
+  /** False while the disk takes no writes and the node therefore no part; absent: not watched. */
+  readonly canWrite?: boolean | undefined;
   /** Refused transactions by code since start, those from peers included, if the node counts. */
   readonly refused?: Readonly<Record<string, number>> | undefined;
   /** What the network counts since start and holds now, by name. */
   readonly network?: Readonly<Record<string, number>> | undefined;
+};
+
+/** One recorded equivocation; its proof is in the state. */
+type EquivocationStatus = {
+  readonly validator: string;
+  readonly height: number;
+  readonly round: number;
+  readonly kind: string;
+  readonly recordedAtHeight: number;
 };
 
 /** A validator as this node last heard of it; absent fields: not yet. */
@@ -77,6 +132,12 @@ type ValidatorStatus = {
   readonly round: number | undefined;
   /** UTC milliseconds. */
   readonly lastSeenMs: number | undefined;
+  /** Greatest height it is known to have voted at. */
+  readonly votedHeight: number | undefined;
+  /** By how much its clock is ahead of this node's, in milliseconds. */
+  readonly clockOffsetMs: number | undefined;
+  /** It missed its last turn and does not propose first at the height being decided. */
+  readonly passedOver: boolean;
 };
 
 /** A value of the past with the height that wrote it. */

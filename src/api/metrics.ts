@@ -94,6 +94,7 @@ export class Metrics {
     gauges.round.set(status.round);
     gauges.peers.set(status.peers.length);
     gauges.catchingUp.set(status.catchingUp ? 1 : 0);
+    gauges.canWrite.set(status.canWrite === false ? 0 : 1);
     gauges.ready.set(status.notReady.length === 0 ? 1 : 0);
     gauges.mempoolTransactions.set(ledger.mempool.count);
     gauges.mempoolBytes.set(ledger.mempool.bytes);
@@ -139,6 +140,10 @@ function gaugesOf(registers: Registry[]) {
     round: gauge("round", "Round of the height that consensus is at"),
     peers: gauge("peers", "Connected peers"),
     catchingUp: gauge("catching_up", "1 while blocks that others have are fetched"),
+    canWrite: gauge(
+      "can_write",
+      "0 while the disk takes no writes, so that the node takes no part",
+    ),
     ready: gauge("ready", "1 when clients may use this node"),
     mempoolTransactions: gauge("mempool_transactions", "Pending transactions"),
     mempoolBytes: gauge("mempool_bytes", "Bytes that pending transactions hold"),

@@ -44,7 +44,15 @@ export function statusJson({ identity, ledger, status }: ApiNode, now = status()
       height: one.height ?? null,
       round: one.round ?? null,
       lastSeenMs: one.lastSeenMs === undefined ? null : Math.round(one.lastSeenMs),
+      votedHeight: one.votedHeight ?? null,
+      clockOffsetMs: one.clockOffsetMs === undefined ? null : Math.round(one.clockOffsetMs),
+      passedOver: one.passedOver,
     })),
+    equivocations: now.equivocations.map(
+      ({ validator, height, round, kind, recordedAtHeight }) => ({
+        ...{ validator, height, round, kind, recordedAtHeight },
+      }),
+    ),
     mempool: { transactions, bytes },
     parameters: ledger.parameters(),
   };
@@ -95,12 +103,9 @@ export function blockJson(
   };
 }
 
-/** Returns the public keys of the validators a node names, as certificates count them. */
-export function validatorKeys(node: ApiNode): PublicKey[] {
-  return node
-    .status()
-    .validators.map(({ validator }) => publicKeyOf(validator))
-    .sort();
+/** Returns the public keys of the validators of a height, as certificates count them. */
+export function validatorKeys(node: ApiNode, height: number): PublicKey[] {
+  return (node.validatorsAt(Math.max(1, height))?.validators ?? []).map(publicKeyOf);
 }
 
 /** Renders what is known of a transaction; `undefined` when nothing is. */

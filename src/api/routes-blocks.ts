@@ -52,7 +52,7 @@ export const blockRoutes: readonly Route[] = [
       if (query.hash !== undefined && query.hash !== stored.block.hash)
         throw unknownBlock(height, context);
       const receipts = await node.ledger.readReceipts(height);
-      return { json: blockJson(stored, receipts, validatorKeys(node)) };
+      return { json: blockJson(stored, receipts, validatorKeys(node, height)) };
     },
   }),
 ];

@@ -5,10 +5,12 @@ import { eventRoutes } from "./routes-events.ts";
 import { nodeRoutes } from "./routes-node.ts";
 import { stateRoutes } from "./routes-state.ts";
 import { transactionRoutes } from "./routes-transactions.ts";
+import { validatorRoutes } from "./routes-validators.ts";
 
 /** All routes, in the order of the documentation. */
 export const routes: readonly Route[] = [
   ...nodeRoutes,
+  ...validatorRoutes,
   ...blockRoutes,
   ...transactionRoutes,
   ...stateRoutes,

@@ -39,11 +39,68 @@ export const StatusAnswer = z.object({
         height: Count.nullable(),
         round: Count.nullable(),
         lastSeenMs: Count.nullable(),
+        votedHeight: Count.nullable().describe("Greatest height it is known to have voted at."),
+        clockOffsetMs: z.int().nullable().describe("By how much its clock is ahead of the node's."),
+        passedOver: z.boolean().describe("Missed its last turn; others propose first for a while."),
       }),
     )
     .describe("All validators as this node last heard of them; null: not yet."),
+  equivocations: z
+    .array(
+      z.object({
+        validator: DidText,
+        height: Count,
+        round: Count,
+        kind: z.string(),
+        recordedAtHeight: Count,
+      }),
+    )
+    .describe("Validators that signed two different messages for one place, as recorded."),
   mempool: z.object({ transactions: Count, bytes: Count }),
   parameters: z.record(z.string(), z.int()).describe("Parameters that hold for the next block."),
+});
+
+const Member = z.object({
+  id: z.string(),
+  name: z.string(),
+  validatorKey: DidText,
+  peerKey: DidText,
+  address: z.string().optional().describe("Multiaddress at which its node listens."),
+});
+
+/** Answer of GET /v1/validators. */
+export const ValidatorsAnswer = z.object({
+  height: Count,
+  from: Count.describe("First height of this set."),
+  quorum: Count,
+  validators: z.array(DidText).describe("In the order of certificate indexes."),
+});
+
+/** Answer of GET /v1/members. */
+export const MembersAnswer = z.object({
+  height: Count,
+  members: z.array(Member),
+  candidates: z.array(
+    Member.extend({
+      admittedAtHeight: Count,
+      ready: z
+        .object({ height: Count, blockHash: HashText, atMs: Count, validUntilMs: Count })
+        .nullable()
+        .describe("What its node last said; null: nothing yet."),
+    }),
+  ),
+  administrators: z.array(DidText).describe("Those of the genesis."),
+  approvalsNeeded: Count.nullable(),
+  changes: z
+    .array(
+      z.object({
+        id: HashText,
+        change: Json,
+        approvedBy: z.array(DidText),
+        expiresAtMs: Count,
+      }),
+    )
+    .describe("Changes that wait for approvals."),
 });
 
 /** A header in readable form. */

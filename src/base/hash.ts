@@ -48,6 +48,7 @@ export const tags = {
   commit: "loopledger/v0/commit",
   roundChange: "loopledger/v0/round-change",
   validators: "loopledger/v0/validators",
+  ready: "loopledger/v0/ready",
 } as const;
 
 /** One of the domain tags. */

@@ -26,6 +26,21 @@ export const limits = {
   nameCharsMax: 64,
   /** Validators of one ledger: consensus is quadratic in messages. */
   validatorsMax: 64,
+  // --- validator changes (ADR 0021) ---
+  /** Accounts that approve changes, fixed by the genesis. */
+  administratorsMax: 64,
+  /** Candidates at once: each may connect, and follows the chain. */
+  candidatesMax: 16,
+  /** Open changes one administrator may take part in, so that none can fill the state. */
+  changesPerAdministratorMax: 16,
+  /** An open change is forgotten so long after its first approval: 30 days of block time. */
+  changeMsMax: 30 * 24 * 3_600_000,
+  /** A candidate that was ready longer ago may be gone: one hour of block time. */
+  readyMsMax: 3_600_000,
+  /** A ready statement may be so many blocks old when it arrives. */
+  readyHeightsMax: 1_024,
+  /** A removed member may stay connected so long, to fetch the blocks that say so. */
+  formerMemberMsMax: 3_600_000,
   // --- contracts ---
   /** Gas of one call and its default; 0.15 s of instructions, 0.45 s in the dearest host mix. */
   callGasMax: 300_000_000,
@@ -62,6 +77,12 @@ export const limits = {
   roundDistanceMax: 16,
   /** Blocks of former rounds that are kept, for commits that come late. */
   formerBlocksMax: 4,
+  /** Equivocations of one validator on record: one convicts it, more tell nothing new. */
+  equivocationsPerValidatorMax: 16,
+  /** Recorded equivocations that a node's status lists. */
+  equivocationsShownMax: 64,
+  /** Claims of one validator kept to notice that it contradicts itself: some 60 heights. */
+  watchedClaimsMax: 256,
   // --- mempool ---
   mempoolBytesMax: 64 * mebibyte,
   /** Share of the mempool one sender may fill, as a divisor. */
@@ -97,6 +118,24 @@ export const limits = {
   /** LevelDB: cache of table blocks, and log bytes before they become a table (a few blocks). */
   databaseCacheBytes: 16 * mebibyte,
   databaseWriteBufferBytes: 8 * mebibyte,
+  /** After a failed write the node goes on with this much free: LevelDB's logs and new tables. */
+  storageRoomBytesMin: 32 * mebibyte,
+  // --- snapshots and pruning (ADR 0022, 0023) ---
+  /** Heights between two snapshots; the default is an epoch of proposers, so few headers come along. */
+  snapshotIntervalMin: 16,
+  snapshotIntervalDefault: 1_024,
+  snapshotIntervalMax: 16_384,
+  /** Snapshots a node serves: who began with one goes on with it while the next one comes. */
+  snapshotsServed: 2,
+  /** Values of one chunk of a snapshot, in UTF-8 bytes with their keys, and how many of them. */
+  snapshotChunkBytesMax: 1 * mebibyte,
+  snapshotChunkEntriesMax: 4_096,
+  /** Changes of the validators a manifest can hold: each brings a certificate of some 5 KB. */
+  snapshotValidatorChangesMax: 1_024,
+  /** Blocks a pruning node keeps at least: state proofs at recent heights need them. */
+  pruningKeepBlocksMin: 128,
+  /** Operations of one batch of pruning: a few milliseconds that no append waits longer for. */
+  pruningBatchOperations: 1_000,
   /** Operations of one batch while derived records are rebuilt. */
   repairBatchOperations: 5_000,
   /** Problems an offline verification lists; what follows is counted. */

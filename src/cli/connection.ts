@@ -11,7 +11,7 @@ import { readText } from "../node/config.ts";
 import { type OpenedKey, openKeyFile, readKeyFile } from "../node/key-file.ts";
 import { nativeVerifier } from "../node/native-crypto.ts";
 import { readPassphrase } from "../node/passphrase.ts";
-import { devnetKeyFile, devnetKeys, openDevnet } from "./devnet/layout.ts";
+import { devnetKeyFile, isDevnetKeyName, openDevnet } from "./devnet/layout.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The option that names nodes. */
@@ -35,7 +35,7 @@ export const genesisOption = [
 
 /** The options that name a key. */
 export const keyOptions = [
-  ["--key <file>", "key file, or operator, biller or gateway for the devnet's"],
+  ["--key <file>", "key file, or operator, biller, gateway or NODE-administrator for the devnet's"],
   ["--passphrase-file <file>", "file of mode 0600 (default: environment, prompt, or the devnet's)"],
 ] as const;
 
@@ -83,8 +83,7 @@ export type KeyChoice = {
 
 /** Returns the file of a key and where its passphrase may be. */
 export function keyFileOf({ dir, key, passphraseFile }: KeyChoice) {
-  const isDevnetKey = devnetKeys.some((name) => name === key);
-  if (!isDevnetKey) return { file: resolve(key), passphraseFile };
+  if (!isDevnetKeyName(key)) return { file: resolve(key), passphraseFile };
   const devnet = openDevnet(dir);
   const file = devnetKeyFile(devnet.directory, key);
   return { file, passphraseFile: passphraseFile ?? devnet.passphraseFile };

@@ -29,6 +29,7 @@ const examplePlan = stringify({
   ],
   accounts: [
     { did: "did:key:z6Mk...", member: "utility", name: "Desk", roles: ["operator", "biller"] },
+    { did: "did:key:z6Mk...", member: "utility", name: "Board", roles: ["administrator"] },
   ],
   devices: [{ did: "did:key:z6Mk...", member: "utility", name: "Gateway 1", roles: ["gateway"] }],
   parameters: { heartbeatMs: 60000 },
@@ -40,6 +41,8 @@ export const genesisNew = command({
   summary: "Makes a genesis file from a plan of members, accounts, devices and parameters.",
   details:
     "All nodes must hold the very same file. It holds the standard contracts of this program. " +
+    "Accounts with the role administrator approve later changes of the members, by a quorum of " +
+    "those in this file: give one to each member. " +
     `The plan is YAML:\n\n${examplePlan.trimEnd()}`,
   options: [
     ["--plan <file>", "plan to read (YAML)"],

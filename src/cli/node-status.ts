@@ -1,8 +1,27 @@
 /** `node status`: what a node says of itself. */
 import { z } from "zod";
+import type { Status } from "../client/schemas.ts";
 import { command, directory, directoryOption } from "./command.ts";
 import { clientOf, urlOption, urls } from "./connection.ts";
 import { columns } from "./terminal.ts";
+
+type ValidatorRow = Status["validators"][number];
+
+const headings = ["validator", "height", "round", "voted", "turn", "clock ahead", "last seen"];
+
+/** Votes come after the block that they decide, so one height behind is in time. */
+function votesText({ votedHeight, validator }: ValidatorRow, status: Status): string {
+  if (validator === status.validator) return "this node";
+  if (votedHeight === null) return "";
+  const behind = status.height - votedHeight;
+  return behind > 1 ? `${votedHeight}, late by ${behind}` : `${votedHeight}`;
+}
+
+function equivocationText(found: Status["equivocations"][number]): string {
+  const { validator, kind, height, round, recordedAtHeight } = found;
+  const place = `${kind} ${height}/${round}`;
+  return `EQUIVOCATION ${validator} signed two at ${place}; on record since ${recordedAtHeight}`;
+}
 
 /** The command. */
 export const nodeStatus = command({
@@ -18,6 +37,9 @@ export const nodeStatus = command({
       each.name,
       `${each.height ?? ""}`,
       `${each.round ?? ""}`,
+      votesText(each, status),
+      each.passedOver ? "passed over" : "",
+      each.clockOffsetMs === null ? "" : `${each.clockOffsetMs} ms`,
       each.lastSeenMs === null ? "" : new Date(each.lastSeenMs).toISOString(),
     ]);
     const lines = [
@@ -30,7 +52,8 @@ export const nodeStatus = command({
       `peers       ${status.peers.length} connected`,
       `mempool     ${status.mempool.transactions} transactions`,
       "",
-      columns(["validator", "height", "round", "last seen"], validators),
+      columns(headings, validators),
+      ...status.equivocations.map(equivocationText),
     ];
     terminal.result(status, lines.join("\n"));
     return 0;

@@ -33,10 +33,13 @@ import {
   EventPage,
   FinalityProof,
   type LedgerEvent,
+  Members,
   StateHistory,
   StateValue,
   Status,
   TransactionStatus,
+  ValidatorChanges,
+  Validators,
   ViewResult,
 } from "./schemas.ts";
 import { type NodeHealth, Transport, type TransportOptions } from "./transport.ts";
@@ -178,8 +181,10 @@ export class LedgerClient {
    */
   final(id: Hash, trust: Trust, expected: Hash | Uint8Array = id): Promise<FinalTransaction> {
     const request = { path: `/v1/transactions/${id}/proof` };
-    return this.#transport.verified(FinalityProof, request, (proof) =>
-      verifyFinal(proof, trust, expected),
+    return this.#withSets(trust, () =>
+      this.#transport.verified(FinalityProof, request, (proof) =>
+        verifyFinal(proof, trust, expected),
+      ),
     );
   }
 
@@ -259,8 +264,8 @@ export class LedgerClient {
     options: { readonly height?: number } = {},
   ): Promise<ProvenState> {
     const request = { path: statePath(key, options.height, true) };
-    return this.#transport.verified(StateValue, request, (answer) =>
-      verifyState(answer, trust, key),
+    return this.#withSets(trust, () =>
+      this.#transport.verified(StateValue, request, (answer) => verifyState(answer, trust, key)),
     );
   }
 
@@ -309,6 +314,42 @@ export class LedgerClient {
   evidence(billId: string): Promise<string> {
     const segments = billId.split("/").map(encodeURIComponent).join("/");
     return this.#transport.text({ path: `/v1/evidence/bills/${segments}` });
+  }
+
+  /** Returns the members, the candidates and the changes that wait. The answer is one node's word. */
+  members(): Promise<Members> {
+    return this.#transport.json(Members, { path: "/v1/members" });
+  }
+
+  /** Returns the validators of a height, by default the next one. One node's word. */
+  validators(height?: number): Promise<Validators> {
+    const query = height === undefined ? "" : `?height=${height}`;
+    return this.#transport.json(Validators, { path: `/v1/validators${query}` });
+  }
+
+  /** Follows what is proven of later validator sets. @returns How many were news. */
+  async followValidators(trust: Trust): Promise<number> {
+    const { sets } = trust;
+    for (let news = 0; ; ) {
+      const request = { path: `/v1/validator-changes?from=${sets.lastFrom}` };
+      const found = await this.#transport.verified(ValidatorChanges, request, ({ changes }) =>
+        sets.follow(changes),
+      );
+      if (found === 0) return news;
+      news += found;
+    }
+  }
+
+  /** What does not hold under the known validators may hold under a set not known yet. */
+  async #withSets<T>(trust: Trust, verify: () => Promise<T>): Promise<T> {
+    try {
+      return await verify();
+    } catch (error) {
+      if (!isLedgerError(error, "CLIENT_PROOF_INVALID")) throw error;
+      const news = await this.followValidators(trust).catch(() => 0);
+      if (news === 0) throw error;
+      return verify();
+    }
   }
 
   /** A node that is lost while it holds the answer is replaced by the next one. */

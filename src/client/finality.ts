@@ -3,7 +3,8 @@
  * validators signed the header, the header commits to the transaction and to its receipt.
  *
  * Runs in a browser. It does not judge the outcome: a final transaction may have failed, and its
- * receipt then proves that. Validators are those of the genesis, which this version cannot change.
+ * receipt then proves that. Validators are those of the genesis and every later set that `sets` has
+ * followed; the client asks for proof of the changes when a header names a set it does not know.
  */
 import { equalBytes, hexToBytes } from "../base/bytes.ts";
 import { isLedgerError, LedgerError } from "../base/errors.ts";
@@ -13,17 +14,18 @@ import { type Certificate, decodeCertificate } from "../base/format/message.ts";
 import { decodeReceipt, type Receipt } from "../base/format/receipt.ts";
 import { decodeTransaction, type Transaction } from "../base/format/transaction.ts";
 import { type Hash, valueHashOf, zeroHash } from "../base/hash.ts";
-import type { PublicKey, Verifier } from "../base/keys.ts";
+import type { Verifier } from "../base/keys.ts";
 import { verifyCertificate } from "../base/proof/certificate.ts";
 import { verifyMerklePath } from "../base/proof/merkle.ts";
 import { verifyAbsence, verifyInclusion } from "../base/proof/state-proof.ts";
+import { ValidatorSets } from "../base/proof/validator-sets.ts";
 import { FinalityProof, type StateValue } from "./schemas.ts";
 
 /** What a client trusts: it comes from the genesis file, never from a node. */
 export type Trust = {
   readonly chainId: Hash;
-  /** Sorted ascending. */
-  readonly validators: readonly PublicKey[];
+  /** Validators by height, from the genesis on; grows as changes are proven. */
+  readonly sets: ValidatorSets;
   readonly verifier: Verifier;
 };
 
@@ -39,8 +41,8 @@ export type FinalTransaction = {
 
 /** Takes from a genesis what a client trusts. */
 export function trustOf(genesis: Genesis, verifier: Verifier): Trust {
-  const { chainId, validators } = genesisBlock(genesis);
-  return { chainId, validators, verifier };
+  const block = genesisBlock(genesis);
+  return { chainId: block.chainId, sets: new ValidatorSets(block, verifier), verifier };
 }
 
 /**
@@ -77,7 +79,7 @@ export function verifyFinal(
       fail("the path does not lead from the transaction to the header");
     if (!isIn(receiptBytes, proof.receiptPath, header.receiptsRoot))
       fail("the path does not lead from the receipt to the header");
-    verifyCertificate(certificate, header, trust);
+    checkCertificate(certificate, header, trust);
     return { transaction, receipt, header, certificate, index };
   });
 }
@@ -126,7 +128,13 @@ function checkHeader(
     return;
   }
   const bytes = certificate ?? fail("the header has no certificate");
-  verifyCertificate(decodeCertificate(hexToBytes(bytes)), header, trust);
+  checkCertificate(decodeCertificate(hexToBytes(bytes)), header, trust);
+}
+
+function checkCertificate(certificate: Certificate, header: Header, trust: Trust): void {
+  const { chainId, sets, verifier } = trust;
+  const validators = sets.at(header.height);
+  verifyCertificate(certificate, header, { chainId, validators, verifier });
 }
 
 /** Runs checks on untrusted bytes; whatever they throw becomes one code. */

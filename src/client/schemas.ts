@@ -6,6 +6,8 @@
  */
 import { z } from "zod";
 import type { JsonValue } from "../base/format/json.ts";
+import { SetChange } from "../base/format/set-change.ts";
+import { ValidatorChange } from "../base/format/validator-change.ts";
 import { hash32Pattern } from "../base/hash.ts";
 
 const HashText = z.string().regex(hash32Pattern);
@@ -40,6 +42,18 @@ export const Status = z.object({
       height: Count.nullable(),
       round: Count.nullable(),
       lastSeenMs: Count.nullable(),
+      votedHeight: Count.nullable(),
+      clockOffsetMs: z.int().nullable(),
+      passedOver: z.boolean(),
+    }),
+  ),
+  equivocations: z.array(
+    z.object({
+      validator: z.string(),
+      height: Count,
+      round: Count,
+      kind: z.string(),
+      recordedAtHeight: Count,
     }),
   ),
   mempool: z.object({ transactions: Count, bytes: Count }),
@@ -200,6 +214,54 @@ export const LedgerEvent = z.object({
 
 /** A page of events. */
 export const EventPage = z.object({ events: z.array(LedgerEvent), next: Cursor });
+
+const Member = z.object({
+  id: z.string(),
+  name: z.string(),
+  validatorKey: z.string(),
+  peerKey: z.string(),
+  address: z.string().optional(),
+});
+
+/** Members, candidates, and changes that wait for approvals. */
+export const Members = z.object({
+  height: Count,
+  members: z.array(Member),
+  candidates: z.array(
+    Member.extend({
+      admittedAtHeight: Count,
+      ready: z
+        .object({ height: Count, blockHash: HashText, atMs: Count, validUntilMs: Count })
+        .nullable(),
+    }),
+  ),
+  administrators: z.array(z.string()),
+  approvalsNeeded: Count.nullable(),
+  changes: z.array(
+    z.object({
+      id: HashText,
+      change: ValidatorChange,
+      approvedBy: z.array(z.string()),
+      expiresAtMs: Count,
+    }),
+  ),
+});
+
+/** The validators of a height. */
+export const Validators = z.object({
+  height: Count,
+  from: Count,
+  quorum: Count,
+  validators: z.array(z.string()),
+});
+
+/** Members and candidates. */
+export type Members = z.infer<typeof Members>;
+/** The validators of a height. */
+export type Validators = z.infer<typeof Validators>;
+
+/** Proofs of changes of the validator set, ascending. */
+export const ValidatorChanges = z.object({ changes: z.array(SetChange) });
 
 /** A node's status. */
 export type Status = z.infer<typeof Status>;

@@ -5,20 +5,21 @@
  *
  * Invariants:
  *
- * (1) Heights are dense: if block `h` is stored, so is every block below it, with certificate
- *     (but the genesis) and receipts.
- * (2) A stored block is never rewritten or deleted. Only a repair does that, and only for a block
- *     that is damaged or stands above one (repair.ts).
+ * (1) Heights are dense: if block `h` is stored, so is every block below it down to the base
+ *     (base-record.ts) or the genesis, with certificate (but the genesis) and receipts.
+ * (2) A stored block is never rewritten or deleted, but by pruning up to the base (pruning.ts), and
+ *     by a repair a block that is damaged or stands above one (repair.ts).
  * (3) The tip record names the greatest stored block, so the loss of the last one is noticed.
  */
 import { hexToBytes } from "../base/bytes.ts";
-import { LedgerError } from "../base/errors.ts";
-import { type Block, blockOf, decodeBlock, encodeBlock } from "../base/format/block.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
+import { type Block, blockOf, decodeBlock, encodeBlock, headerHash } from "../base/format/block.ts";
 import { decode, encode } from "../base/format/codec.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
 import { type Certificate, decodeCertificate, encodeCertificate } from "../base/format/message.ts";
 import { TupleReader } from "../base/format/tuple.ts";
 import type { Hash } from "../base/hash.ts";
+import { type KeptHeader, readKept } from "./base-record.ts";
 import { type Database, keysOf, type Operation } from "./database.ts";
 import { decodeRecord, familyRange, heightOfKey, putRecord, recordKeys } from "./records.ts";
 
@@ -33,6 +34,9 @@ export type StoredBlock = {
   readonly block: Block;
   readonly certificate: Certificate | undefined;
 };
+
+/** A header as stored, alone or with its block. */
+export type StoredHeader = KeptHeader & { readonly hash: Hash };
 
 const version = 0;
 
@@ -112,17 +116,37 @@ export class BlockStore {
   }
 
   /**
-   * Returns the greatest height up to which blocks are dense from 0, and the greatest stored one;
-   * both -1 in an empty store.
+   * Returns the greatest height up to which blocks are dense, and the greatest stored one; both -1
+   * in an empty store.
+   *
+   * @param base - Height up to which only the genesis must be there; what else is there is left
+   *   over from a pruning that goes on.
    */
-  async scanHeights(): Promise<{ dense: number; greatest: number }> {
+  async scanHeights(base = 0): Promise<{ dense: number; greatest: number }> {
     let dense = -1;
     let greatest = -1;
     for await (const key of keysOf(this.#database, familyRange("b"))) {
-      greatest = heightOfKey(key) ?? greatest;
-      if (greatest === dense + 1) dense = greatest;
+      const height = heightOfKey(key) ?? greatest;
+      if (height > 0 && height <= base) continue;
+      if (height === dense + 1) dense = height === 0 ? base : height;
+      greatest = Math.max(height, dense);
     }
     return { dense, greatest };
+  }
+
+  /**
+   * Reads the header of a block with its certificate, also when only these two were kept of it;
+   * `undefined` when they are not here. The genesis has no certificate.
+   *
+   * @throws {LedgerError} LEDGER_BLOCK_CORRUPT, LEDGER_HOLE, LEDGER_BASE_CORRUPT
+   */
+  async readCertified(height: number): Promise<StoredHeader | undefined> {
+    const kept = await readKept(this.#database, height);
+    if (kept !== undefined) return { ...kept, hash: headerHash(kept.header) };
+    const stored = await this.read(height);
+    if (stored === undefined) return undefined;
+    const { block, certificate } = stored;
+    return { header: block.header, hash: block.hash, certificate };
   }
 
   /**
@@ -190,6 +214,7 @@ async function corruptBlockUnless<T>(height: number, read: () => T | Promise<T>)
   try {
     return await read();
   } catch (cause) {
+    if (isLedgerError(cause, "LEDGER_STORE_CLOSED")) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new LedgerError("LEDGER_BLOCK_CORRUPT", { height, reason }, { cause });
   }

@@ -40,6 +40,15 @@ export interface Database {
   keys(range: DatabaseRange): DatabaseIterator<string>;
   iterator(range: DatabaseRange): DatabaseIterator<[string, Uint8Array]>;
   close(): Promise<void>;
+  /** Has the files of a range shrink to what is still in it. Absent where there are no files. */
+  compact?(range: { readonly gte: string; readonly lt: string }): Promise<void>;
+  /**
+   * Closes and opens it anew under its users, after a write that failed: LevelDB may have left a
+   * torn record in its log, behind which later ones would be lost. Absent where nothing tears.
+   *
+   * @throws {LedgerError} LEDGER_STORE_UNREADABLE; it is closed then, and may be renewed again.
+   */
+  renew?(): Promise<void>;
 }
 
 /** Entries fetched at once during a walk. */
@@ -51,24 +60,135 @@ const walkEntries = 1_000;
  * @throws {LedgerError} LEDGER_STORE_LOCKED when another process has it open,
  *   LEDGER_STORE_UNREADABLE when LevelDB cannot make sense of its files.
  */
-export async function openDatabase(directory: string): Promise<Database> {
+export async function openDatabase(
+  directory: string,
+  options: { readonly writeBufferBytes?: number } = {},
+): Promise<Database> {
+  const open = () => openLevel(directory, options.writeBufferBytes);
+  return new LevelDatabase(directory, open, await open());
+}
+
+async function openLevel(directory: string, writeBufferSize?: number): Promise<LevelStore> {
   await checkCurrent(directory);
   await mkdir(directory, { recursive: true });
-  const database = new Level<string, Uint8Array>(directory, {
+  const level: LevelStore = new Level(directory, {
     keyEncoding: "utf8",
     valueEncoding: "view",
     cacheSize: limits.databaseCacheBytes,
-    writeBufferSize: limits.databaseWriteBufferBytes,
+    writeBufferSize: writeBufferSize ?? limits.databaseWriteBufferBytes,
   });
   try {
-    await database.open();
+    await level.open();
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     if (codeOf(cause) === "LEVEL_LOCKED")
       throw new LedgerError("LEDGER_STORE_LOCKED", { directory }, { cause });
     throw unreadable(cause, directory);
   }
-  return database;
+  return level;
+}
+
+type LevelStore = Level<string, Uint8Array>;
+type Compactable = {
+  compactRange(start: string, end: string, options: { keyEncoding: "utf8" }): Promise<void>;
+};
+
+/**
+ * A LevelDB that can be opened anew under its users. While that goes on, reads wait for it; the
+ * synchronous one cannot and throws LEDGER_STORE_CLOSED, like all others once it is closed.
+ */
+class LevelDatabase implements Database {
+  readonly #directory: string;
+  readonly #open: () => Promise<LevelStore>;
+  #level: LevelStore | undefined;
+  #renewing: Promise<void> | undefined;
+
+  constructor(directory: string, open: () => Promise<LevelStore>, level: LevelStore) {
+    this.#directory = directory;
+    this.#open = open;
+    this.#level = level;
+  }
+
+  get(key: string): Promise<Uint8Array | undefined> {
+    return this.#use((level) => level.get(key));
+  }
+
+  getSync(key: string): Uint8Array | undefined {
+    return this.#opened().getSync(key);
+  }
+
+  batch(operations: Operation[], options: { sync: boolean }): Promise<void> {
+    return this.#use((level) => level.batch(operations, options));
+  }
+
+  keys(range: DatabaseRange): DatabaseIterator<string> {
+    return this.#walk((level) => level.keys(range));
+  }
+
+  iterator(range: DatabaseRange): DatabaseIterator<[string, Uint8Array]> {
+    return this.#walk((level) => level.iterator(range));
+  }
+
+  async close(): Promise<void> {
+    await this.#renewing?.catch(() => {});
+    const level = this.#level;
+    this.#level = undefined;
+    await level?.close();
+  }
+
+  compact({ gte, lt }: { readonly gte: string; readonly lt: string }): Promise<void> {
+    // LevelDB's own: the type of `level` hides it, as browsers have none.
+    return this.#use((level) =>
+      (level as unknown as Compactable).compactRange(gte, lt, { keyEncoding: "utf8" }),
+    );
+  }
+
+  renew(): Promise<void> {
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renew(): Promise<void> {
+    const level = this.#level;
+    this.#level = undefined;
+    await level?.close();
+    this.#level = await this.#open();
+  }
+
+  async #use<T>(work: (level: LevelStore) => Promise<T>): Promise<T> {
+    // What fails to open is reported to who renews; here it is closed, no more.
+    if (this.#renewing !== undefined) await this.#renewing.catch(() => {});
+    const level = this.#opened();
+    return this.#explained(level, () => work(level));
+  }
+
+  #walk<T>(begin: (level: LevelStore) => DatabaseIterator<T>): DatabaseIterator<T> {
+    const level = this.#opened();
+    const iterator = begin(level);
+    return {
+      nextv: (count) => this.#explained(level, () => iterator.nextv(count)),
+      close: () => iterator.close(),
+    };
+  }
+
+  #opened(): LevelStore {
+    if (this.#level === undefined)
+      throw new LedgerError("LEDGER_STORE_CLOSED", { directory: this.#directory });
+    return this.#level;
+  }
+
+  /** What fails because the database was closed meanwhile is no damage. */
+  async #explained<T>(level: LevelStore, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      if (this.#level === level) throw cause;
+      const directory = this.#directory;
+      throw new LedgerError("LEDGER_STORE_CLOSED", { directory }, { cause });
+    }
+  }
 }
 
 /** Returns the error for what LevelDB threw; all other errors come back as they are. */

@@ -33,6 +33,16 @@ export function encodeHistory(value: string | undefined): Uint8Array {
   return payload;
 }
 
+/** Tells whether the payload of a history record says that the key was deleted. */
+export function isDeletion(payload: Uint8Array): boolean {
+  return payload[0] !== valueMark;
+}
+
+/** Decodes the payload of a history record. */
+export function decodeHistory(payload: Uint8Array): string | undefined {
+  return isDeletion(payload) ? undefined : utf8Text(payload.subarray(1));
+}
+
 /** Reads the history of state values. Heights above the tip simply have no entries. */
 export class History {
   readonly #database: Database;
@@ -79,5 +89,5 @@ function decodeEntry(key: string, record: Uint8Array): HistoryEntry {
   const payload = decodeRecord(key, record);
   const height = heightOfKey(key);
   if (height === undefined) throw new LedgerError("LEDGER_RECORD_CORRUPT", { key, height: null });
-  return { height, value: payload[0] === valueMark ? utf8Text(payload.subarray(1)) : undefined };
+  return { height, value: decodeHistory(payload) };
 }

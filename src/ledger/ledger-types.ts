@@ -115,6 +115,8 @@ export type EventPage = { readonly events: readonly LedgerEvent[]; readonly next
 export type Appended = {
   readonly block: Block;
   readonly certificate: Certificate;
+  /** Validators of the block's height, sorted ascending. */
+  readonly validators: readonly PublicKey[];
   readonly receipts: readonly Receipt[];
   readonly events: readonly LedgerEvent[];
 };

@@ -46,6 +46,7 @@ import { Lock } from "./lock.ts";
 import { Mempool } from "./mempool.ts";
 import type { StateView } from "./state-store.ts";
 import type { LedgerStore } from "./store.ts";
+import { withSystemContract } from "./system/system-caller.ts";
 import { SystemEntries } from "./system-entries.ts";
 import type { CallOutcome, ContractCaller, StateChange } from "./types.ts";
 import { VerifiedTransactions } from "./verified-transactions.ts";
@@ -92,7 +93,8 @@ export class Ledger {
     this.#head = head;
     this.#reader = new ChainReader(store);
     const verified = new VerifiedTransactions({ chainId: genesis.chainId, verifier });
-    const parts = { caller, clock, log, entries: this.#entries, verified };
+    const callers = withSystemContract(caller, { chainId: genesis.chainId, verifier });
+    const parts = { caller: callers, clock, log, entries: this.#entries, verified };
     this.#maker = new BlockMaker(parts);
     this.#intake = new Intake({
       ...parts,
@@ -328,12 +330,9 @@ export class Ledger {
   async #checkAppended({ header, hash }: Block): Promise<void> {
     const { height } = header;
     const { parent } = this.#head;
-    const own = height === parent.height ? parent.hash : await this.#hashOf(height);
+    const isTip = height === parent.height;
+    const own = isTip ? parent.hash : (await this.#store.readBlock(height))?.block.hash;
     if (own !== hash) throw blockInvalid(height, "another block is final at this height");
-  }
-
-  async #hashOf(height: number): Promise<Hash | undefined> {
-    return (await this.#store.readBlock(height))?.block.hash;
   }
 
   async #certifiedOutcome(block: Block, certificate: Certificate): Promise<Outcome> {
@@ -354,6 +353,7 @@ export class Ledger {
     const { height } = block.header;
     const bytes = receiptBytes.reduce((sum, each) => sum + each.length, 0);
     const events = eventsOf(block.header, receipts);
+    const { validators } = this.#head;
     this.#head = nextHead(this.#store, this.#head);
     this.#maker.clear();
     this.#reader.remember(height, { receipts, events, bytes });
@@ -365,7 +365,7 @@ export class Ledger {
       this.#waiters.resolve(id, this.#withDetail(id, { status: "final", height, index, receipt }));
     }
     for (const listener of this.#listeners)
-      this.#notify(listener, { block, certificate, receipts, events });
+      this.#notify(listener, { block, certificate, validators, receipts, events });
   }
 
   /** Free text of failed calls is kept in memory only, and only the latest. */

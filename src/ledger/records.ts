@@ -12,15 +12,20 @@
  * |---|---|---|
  * | `m/tip` | tuple `[version 0, bin chainId, height, bin block hash]` | the last block; always last in its batch |
  * | `m/rebuilding` | empty | a repair of the derived records is under way |
+ * | `m/base` | tuple `[version 0, height, bin block hash]` | nothing is kept of what lies at or below it, but as said below; absent: all is here (ADR 0023) |
+ * | `m/pruning` | empty | what lies below the base is being deleted |
+ * | `m/snapshot` | tuple `[bin manifest, next key or nil]` | a snapshot is being fetched; never in the directory of a ledger (snapshot-writer.ts) |
+ * | `k/<height>` | tuple `[bin header, bin certificate or nil]` | headers kept of what was pruned: those proofs and the order of proposers need |
  * | `b/<height>` | block bytes | genesis (height 0) has no transactions |
  * | `c/<height>` | certificate bytes | none for the genesis |
  * | `r/<height>` | tuple of bin | receipt bytes, one a transaction, in order |
  * | `t/<id>` | tuple `[height, index]` | where a transaction is; id as base64url without padding (43) |
  * | `s/<state key>` | height written (6 bytes, big-endian), value (UTF-8) | current state |
  * | `h/<bytes of key: 3 hex digits>/<state key>/<height>` | 01 and value (UTF-8), or 00 = deleted | history; the length keeps keys apart of which one begins another |
- * | `u/<height>` | tuple `[bin state root before, [[[key, bin value hash before or nil], ...], ...]]` | undo list of the last `stateHistoryBlocks` heights, keys ascending, in lists of at most 10,000 |
+ * | `u/<height>` | tuple `[bin state root before, [[[key, bin value hash before or nil], ...], ...]]` | undo list of the last heights (`undoBlocksOf`), keys ascending, in lists of at most 10,000 |
  *
- * `r`, `t`, `s`, `h` and `u` follow from genesis and blocks by execution; `b` and `c` do not.
+ * `r`, `t`, `s`, `h` and `u` follow from genesis and blocks by execution; `b`, `c` and `k` do not.
+ * With a base, they follow from the history at the base, which a certified state root proves.
  */
 import { crc32 } from "node:zlib";
 import { LedgerError } from "../base/errors.ts";
@@ -35,12 +40,16 @@ const separator = Uint8Array.of(0);
 export const derivedFamilies = ["h", "r", "s", "t", "u"] as const;
 
 /** The letter before the first slash of a key. */
-export type Family = "b" | "c" | "m" | (typeof derivedFamilies)[number];
+export type Family = "b" | "c" | "k" | "m" | (typeof derivedFamilies)[number];
 
 /** Makes the keys of records. */
 export const recordKeys = {
   tip: "m/tip",
   rebuilding: "m/rebuilding",
+  base: "m/base",
+  pruning: "m/pruning",
+  snapshot: "m/snapshot",
+  kept: (height: number) => `k/${heightText(height)}`,
   block: (height: number) => `b/${heightText(height)}`,
   certificate: (height: number) => `c/${heightText(height)}`,
   receipts: (height: number) => `r/${heightText(height)}`,
@@ -65,9 +74,9 @@ export function historyRange(
   return { gte: prefix + heightText(heights.from), lt: `${prefix}${heightText(heights.to)}~` };
 }
 
-/** Returns the height at the end of a `b`, `c`, `r`, `u` or `h` key, `undefined` when it has none. */
+/** Returns the height at the end of a `b`, `c`, `k`, `r`, `u` or `h` key, `undefined` when it has none. */
 export function heightOfKey(key: string): number | undefined {
-  if (!/^[bcruh]\/(.*\/)?[0-9a-f]{12}$/s.test(key)) return undefined;
+  if (!/^[bckruh]\/(.*\/)?[0-9a-f]{12}$/s.test(key)) return undefined;
   return Number.parseInt(key.slice(-heightDigits), 16);
 }
 

@@ -8,6 +8,7 @@
  * | LEDGER_HOLE, LEDGER_BLOCK_CORRUPT at a height | blocks from there on are dropped; peers have them |
  * | the same at height 0 | the genesis block is written again: it follows from the genesis file |
  * | LEDGER_STATE_CORRUPT | receipts, index, state and history are made anew from the blocks |
+ * | LEDGER_BASE_CORRUPT | nothing here: the caller fetches a snapshot anew |
  *
  * Invariants:
  *
@@ -21,10 +22,13 @@
  * signed is in its signing record, outside of this directory (D15).
  */
 import { LedgerError } from "../base/errors.ts";
-import type { Block } from "../base/format/block.ts";
+import type { Block, Header } from "../base/format/block.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
+import type { Hash } from "../base/hash.ts";
 import { limits } from "../base/limits.ts";
 import { merkleRoot } from "../base/proof/merkle.ts";
+import { type Base, readBase, readBaseHeader } from "./base-record.ts";
+import { readBaseState } from "./base-state.ts";
 import {
   BlockStore,
   blockOfGenesis,
@@ -42,8 +46,8 @@ import {
   unreadable,
 } from "./database.ts";
 import { checkLevelFiles } from "./level-files.ts";
-import { derivedFamilies, familyRange, putRecord, recordKeys } from "./records.ts";
-import { StateStore } from "./state-store.ts";
+import { derivedFamilies, familyRange, heightOfKey, putRecord, recordKeys } from "./records.ts";
+import { encodeStateValue, StateStore } from "./state-store.ts";
 import { LedgerStore, type StoreOptions } from "./store.ts";
 import type { Execute, Executed } from "./types.ts";
 
@@ -98,10 +102,11 @@ export async function truncateFrom(
 ): Promise<void> {
   const blocks = new BlockStore(database);
   const readWhole = async (height: number) =>
-    (await blocks.read(height).catch(() => undefined))?.block;
+    await blocks.readCertified(height).catch(() => undefined);
+  const base = await readBase(database);
   let height = damagedHeight;
   let kept = await readWhole(height - 1);
-  while (kept === undefined && height > 1) {
+  while (kept === undefined && height > (base?.height ?? 0) + 1) {
     height -= 1;
     kept = await readWhole(height - 1);
   }
@@ -114,15 +119,16 @@ export async function truncateFrom(
   // From the top down, so that a kill leaves no hole that was not there.
   for (const range of [isFrom("b"), isFrom("c")]) await deleteRange(database, range);
   const { chainId } = genesis;
-  const tip = { chainId, height: height - 1, hash: kept?.hash ?? chainId };
+  const tip = { chainId, height: height - 1, hash: kept?.hash ?? base?.hash ?? chainId };
   await database.batch([tipOperation(tip)], { sync: true });
 }
 
 /**
- * Makes receipts, index, state and history anew by executing all blocks from the genesis on.
+ * Makes receipts, index, state and history anew by executing all blocks, from the genesis or the
+ * base on.
  *
  * @throws {LedgerError} LEDGER_BLOCK_CORRUPT or LEDGER_HOLE for a block that is not whole,
- *   LEDGER_ROOT_DIFFERS when execution gives other roots than certified.
+ *   LEDGER_ROOT_DIFFERS when execution gives other roots than certified, LEDGER_BASE_CORRUPT.
  */
 export async function rebuildState(
   database: Database,
@@ -130,17 +136,13 @@ export async function rebuildState(
   execute: Execute,
 ): Promise<void> {
   await database.batch([rebuildingMark()], { sync: true });
-  for (const family of derivedFamilies) await deleteRange(database, familyRange(family));
   const blocks = new BlockStore(database);
   if ((await blocks.read(0)) === undefined) throw new LedgerError("LEDGER_HOLE", { height: 0 });
-  const { greatest } = await blocks.scanHeights();
-  const states = StateStore.empty(database);
-  const founding = states.stage({ height: 0, changes: genesis.state });
-  const receipts = receiptOperations(0, [], []);
-  await database.batch([...receipts, ...founding.operations], { sync: true });
-  states.adopt(founding);
-  let parent = blockOfGenesis(genesis);
-  for (let height = 1; height <= greatest; height += 1) {
+  const begun = await beginRebuild(database, genesis);
+  const { states } = begun;
+  let { parent } = begun;
+  const { greatest } = await blocks.scanHeights(parent.header.height);
+  for (let height = parent.header.height + 1; height <= greatest; height += 1) {
     const block = await readNext(blocks, parent);
     const { header, transactions } = block;
     const executed = await execute({ header, transactions, state: states.current });
@@ -154,6 +156,47 @@ export async function rebuildState(
     parent = block;
   }
   await database.batch([{ type: "del", key: recordKeys.rebuilding }], { sync: true });
+}
+
+type Parent = { readonly header: Header; readonly hash: Hash };
+
+/** Empties the derived records and makes the state that the first block to execute builds on. */
+async function beginRebuild(
+  database: Database,
+  genesis: GenesisBlock,
+): Promise<{ states: StateStore; parent: Parent }> {
+  const base = await readBase(database);
+  if (base !== undefined) return beginAtBase(database, base);
+  for (const family of derivedFamilies) await deleteRange(database, familyRange(family));
+  const states = StateStore.empty(database);
+  const founding = states.stage({ height: 0, changes: genesis.state });
+  const receipts = receiptOperations(0, [], []);
+  await database.batch([...receipts, ...founding.operations], { sync: true });
+  states.adopt(founding);
+  return { states, parent: blockOfGenesis(genesis) };
+}
+
+/** What the history holds at the base does not follow from blocks: it is checked, and stays. */
+async function beginAtBase(
+  database: Database,
+  base: Base,
+): Promise<{ states: StateStore; parent: Parent }> {
+  const { header } = await readBaseHeader(database, base);
+  const entries = await readBaseState(database, base);
+  for (const family of derivedFamilies)
+    if (family !== "h") await deleteRange(database, familyRange(family));
+  const isAbove = (key: string) => (heightOfKey(key) ?? Number.POSITIVE_INFINITY) > base.height;
+  await deleteRange(database, familyRange("h"), isAbove);
+  let operations = receiptOperations(0, [], []);
+  for (const { key, value, writtenAt } of entries) {
+    operations.push(putRecord(recordKeys.state(key), encodeStateValue(value, writtenAt)));
+    if (operations.length < limits.repairBatchOperations) continue;
+    await database.batch(operations, { sync: false });
+    operations = [];
+  }
+  await database.batch(operations, { sync: true });
+  const tip = { height: base.height, root: header.stateRoot };
+  return { states: await StateStore.load(database, tip), parent: { header, hash: base.hash } };
 }
 
 async function expectDamage(options: RepairOptions): Promise<void> {
@@ -220,7 +263,7 @@ async function restoreGenesis(database: Database, genesis: GenesisBlock): Promis
   await database.batch([...operations, rebuildingMark()], { sync: true });
 }
 
-async function readNext(blocks: BlockStore, parent: Block): Promise<Block> {
+async function readNext(blocks: BlockStore, parent: Parent): Promise<Block> {
   const height = parent.header.height + 1;
   const stored = await blocks.read(height);
   if (stored === undefined) throw new LedgerError("LEDGER_HOLE", { height });
@@ -251,10 +294,15 @@ function rebuildingMark(): Operation {
   return putRecord(recordKeys.rebuilding, new Uint8Array(0));
 }
 
-/** Deletes a range from its end to its beginning. */
-async function deleteRange(database: Database, range: DatabaseRange): Promise<void> {
+/** Deletes a range from its end to its beginning, or what of it is wanted gone. */
+async function deleteRange(
+  database: Database,
+  range: DatabaseRange,
+  isWanted: (key: string) => boolean = () => true,
+): Promise<void> {
   let operations: Operation[] = [];
   for await (const key of keysOf(database, { ...range, reverse: true })) {
+    if (!isWanted(key)) continue;
     operations.push({ type: "del", key });
     if (operations.length < limits.repairBatchOperations) continue;
     await database.batch(operations, { sync: false });

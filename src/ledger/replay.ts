@@ -8,6 +8,7 @@ import type { Hash } from "../base/hash.ts";
 import type { Verifier } from "../base/keys.ts";
 import { blockInvalid } from "./block-rules.ts";
 import { executeBlock } from "./executor.ts";
+import { withSystemContract } from "./system/system-caller.ts";
 import { readParameters, readValidators, SystemEntries } from "./system-entries.ts";
 import type { ContractCaller, Execute } from "./types.ts";
 import { VerifiedTransactions } from "./verified-transactions.ts";
@@ -18,7 +19,8 @@ export function createExecute(options: {
   readonly caller: ContractCaller;
   readonly verifier: Verifier;
 }): Execute {
-  const { chainId, caller, verifier } = options;
+  const { chainId, verifier } = options;
+  const caller = withSystemContract(options.caller, { chainId, verifier });
   const verified = new VerifiedTransactions({ chainId, verifier });
   const entries = new SystemEntries();
   return async ({ header, transactions, state }) => {

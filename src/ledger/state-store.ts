@@ -1,6 +1,7 @@
 /**
  * The current state on disk and in memory: values in LevelDB with a bounded cache, keys and hashes
- * in the state tree, and the trees of the last `stateHistoryBlocks` heights.
+ * in the state tree, and the trees of the last `stateHistoryBlocks` heights and of the newest
+ * snapshots.
  *
  * Invariants:
  *
@@ -13,8 +14,8 @@
  * A view holds what later blocks overwrote, one small map a block: drop views when done with them.
  */
 import { assert } from "../base/assert.ts";
-import { hexToBytes, utf8Text } from "../base/bytes.ts";
-import { LedgerError } from "../base/errors.ts";
+import { compareUtf8, hexToBytes, utf8Text } from "../base/bytes.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
 import { encode, type Value } from "../base/format/codec.ts";
 import { TupleReader } from "../base/format/tuple.ts";
 import { type Hash, valueHashOf } from "../base/hash.ts";
@@ -44,6 +45,8 @@ export type StageInput = {
 const heightBytes = 6;
 /** A block may change more keys than a tuple may have elements. */
 const undoListMax = 10_000;
+/** Leaves that are held while many blocks are undone. */
+const rebuiltLeavesMax = 100_000;
 
 /** The state as it was after one height, for as long as somebody holds it. */
 export class StateView implements StateReader {
@@ -93,6 +96,8 @@ export class StateStore {
   readonly #database: Database;
   readonly #cache = new ValueCache(limits.stateCacheCharsMax);
   readonly #trees = new Map<number, StateTree>();
+  /** Trees of the newest snapshot heights, as far as they were asked for or passed. */
+  readonly #snapshots = new Map<number, StateTree>();
   /** Is told of damage that a read finds, before the error is thrown. */
   onDamage: (error: LedgerError) => void = () => {};
   #current: StateView;
@@ -156,7 +161,7 @@ export class StateStore {
       ...historyOperations(height, changes),
       undoOperation(height, before, changes),
     ];
-    const outdated = height - limits.stateHistoryBlocks;
+    const outdated = height - undoBlocksOf(this.#current);
     if (outdated >= 0) operations.push({ type: "del", key: recordKeys.undo(outdated) });
     return { height, tree, changes, operations };
   }
@@ -174,6 +179,23 @@ export class StateStore {
     this.#current.follow(next);
     this.#current = next;
     this.#trees.delete(height - limits.stateHistoryBlocks);
+    if (snapshotHeights(next, height)[0] === height) this.#keepSnapshot(height, tree);
+  }
+
+  /**
+   * Returns the tree after one of the heights that `snapshotHeights` of the current state names,
+   * also after a restart; `undefined` for all others.
+   *
+   * @throws {LedgerError} LEDGER_STATE_CORRUPT
+   */
+  async snapshotTree(height: number): Promise<StateTree | undefined> {
+    const view = this.#current;
+    if (!snapshotHeights(view, view.height).includes(height)) return undefined;
+    const known = this.#snapshots.get(height) ?? this.#trees.get(height);
+    if (known !== undefined) return known;
+    const tree = await this.#rebuild(height, view);
+    this.#keepSnapshot(height, tree);
+    return tree;
   }
 
   /**
@@ -193,6 +215,33 @@ export class StateStore {
       this.#trees.set(known - 1, tree);
     }
     return tree;
+  }
+
+  /** Undoes many blocks at once: a tree for each of them would take long. */
+  async #rebuild(height: number, view: StateView): Promise<StateTree> {
+    let { tree } = view;
+    let root = tree.root;
+    const before = new Map<string, Hash | undefined>();
+    const apply = () => {
+      tree = tree.apply([...before].sort(([left], [right]) => compareUtf8(left, right)));
+      before.clear();
+    };
+    for (let undone = view.height; undone > height; undone -= 1) {
+      const record = await this.#database.get(recordKeys.undo(undone));
+      const undo = this.#readUndo(undone, () => record);
+      for (const [key, valueHash] of undo.leaves) before.set(key, valueHash);
+      root = undo.root;
+      if (before.size > rebuiltLeavesMax) apply();
+    }
+    apply();
+    if (tree.root === root) return tree;
+    throw this.#corrupt(`undo lists down to height ${height} lead to another root`);
+  }
+
+  #keepSnapshot(height: number, tree: StateTree): void {
+    this.#snapshots.set(height, tree);
+    const kept = snapshotHeights(this.#current, this.#current.height);
+    for (const old of this.#snapshots.keys()) if (!kept.includes(old)) this.#snapshots.delete(old);
   }
 
   #viewOf(height: number, tree: StateTree): StateView {
@@ -217,14 +266,17 @@ export class StateStore {
 
   /** Returns the tree before a height from the tree after it. */
   #undo(height: number, after: StateTree): StateTree {
-    const undo = this.#checked(`undo list of height ${height}`, () => {
-      const recordKey = recordKeys.undo(height);
-      const record = this.#database.getSync(recordKey);
-      return record && decodeUndo(decodeRecord(recordKey, record));
-    });
+    const undo = this.#readUndo(height, () => this.#database.getSync(recordKeys.undo(height)));
     const before = after.apply(undo.leaves);
     if (before.root === undo.root) return before;
     throw this.#corrupt(`undo list of height ${height} leads to another root`);
+  }
+
+  #readUndo(height: number, read: () => Uint8Array | undefined): Undo {
+    return this.#checked(`undo list of height ${height}`, () => {
+      const record = read();
+      return record && decodeUndo(decodeRecord(recordKeys.undo(height), record));
+    });
   }
 
   #checked<T>(what: string, read: () => T | undefined): T {
@@ -232,6 +284,7 @@ export class StateStore {
     try {
       result = read();
     } catch (cause) {
+      if (isLedgerError(cause, "LEDGER_STORE_CLOSED")) throw cause;
       throw this.#corrupt(`${what} cannot be read`, cause);
     }
     if (result === undefined) throw this.#corrupt(`${what} is missing`);
@@ -244,6 +297,30 @@ export class StateStore {
     this.onDamage(error);
     return error;
   }
+}
+
+/**
+ * Returns how many heights below the tip have undo lists: enough for the trees of the newest
+ * snapshots after a restart.
+ */
+export function undoBlocksOf(state: StateReader): number {
+  return Math.max(limits.stateHistoryBlocks, limits.snapshotsServed * snapshotInterval(state));
+}
+
+/** Returns the newest heights up to one that have snapshots, the newest first. */
+export function snapshotHeights(state: StateReader, height: number): number[] {
+  const interval = snapshotInterval(state);
+  const heights: number[] = [];
+  if (interval === 0) return heights;
+  for (let each = height - (height % interval); each > 0; each -= interval) {
+    if (heights.push(each) === limits.snapshotsServed) break;
+  }
+  return heights;
+}
+
+/** States of tests have no such parameter, and no snapshots. */
+function snapshotInterval(state: StateReader): number {
+  return Number(state.get("system/parameter/snapshotInterval") ?? 0);
 }
 
 /** Encodes the payload of a state record. */
@@ -268,6 +345,12 @@ export function encodeUndo(before: StateTree, changes: readonly StateChange[]): 
 
 function decodeStateValue(payload: Uint8Array): string {
   return utf8Text(payload.subarray(heightBytes));
+}
+
+/** Decodes the payload of a state record. */
+export function decodeStateRecord(payload: Uint8Array): { value: string; writtenAt: number } {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, heightBytes);
+  return { value: decodeStateValue(payload), writtenAt: bytes.readUIntBE(0, heightBytes) };
 }
 
 type Undo = {

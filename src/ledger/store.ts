@@ -9,34 +9,36 @@
  *     at any moment the store holds all of it or nothing.
  * (2) Appends run one after the other, and only the next height is appended.
  * (3) `tip` and `state` move together, after the batch is on disk; what was acknowledged stays.
- * (4) After a failed write nothing is appended any more: whether the batch is on disk is unknown
- *     until the store is opened again.
+ * (4) After a failed write nothing is appended before `recover` opened the database anew and
+ *     looked whether the batch is on disk: LevelDB may have torn it and would lose what follows.
+ * (5) Of what lies at or below the base (base-record.ts) is said LEDGER_PRUNED, never "absent".
  *
  * `open` checks: blocks dense up to the tip record, the tip's records, every record of the current
  * state, and that the state has the root of the tip's header. What it finds, repair.ts can mend.
  * Damage that a read finds later leaves a mark, so that the next open rebuilds and checks all.
  */
 import { assert } from "../base/assert.ts";
-import { LedgerError } from "../base/errors.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
 import type { Header } from "../base/format/block.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
 import type { Hash } from "../base/hash.ts";
 import type { Log } from "../base/log.ts";
+import { type Base, baseOperation, readBase } from "./base-record.ts";
 import {
   BlockStore,
-  blockOfGenesis,
   blockOperations,
   receiptOperations,
   type StoredBlock,
-  type TipRecord,
+  type StoredHeader,
   type TransactionPlace,
   tipOperation,
 } from "./block-store.ts";
-import { type Database, keysOf, type Operation, openDatabase, unreadable } from "./database.ts";
+import { type Database, type Operation, openDatabase, unreadable } from "./database.ts";
 import { History, type HistoryEntry } from "./history.ts";
 import { putRecord, recordKeys } from "./records.ts";
 import { StateStore, type StateView } from "./state-store.ts";
 import type { StateTree } from "./state-tree.ts";
+import { blockAbove, checkedTip, isEmpty, writeGenesis } from "./store-checks.ts";
 import type { AppendInput } from "./types.ts";
 
 /** How far the check at open is. */
@@ -54,6 +56,16 @@ export type StoreOptions = {
 /** The last appended block. */
 export type StoreTip = { readonly height: number; readonly hash: Hash; readonly header: Header };
 
+/** What pruning and snapshots need of a store: records to read, and writes between two appends. */
+export type StoreRecords = {
+  readonly database: Database;
+  readonly blocks: BlockStore;
+  /** Writes records of which the store holds nothing in memory. @throws as `append` */
+  write(operations: Operation[]): Promise<void>;
+  /** Makes a height the base, in one synced batch with what else is given. @throws as `append` */
+  rebase(base: Base, operations: readonly Operation[]): Promise<void>;
+};
+
 /** The append-only store of one chain. */
 export class LedgerStore {
   readonly chainId: Hash;
@@ -62,10 +74,13 @@ export class LedgerStore {
   readonly #states: StateStore;
   readonly #history: History;
   readonly #log: Log;
-  #isDamaged = false;
+  #damage: LedgerError | undefined;
   #tip: StoreTip;
+  #base: Base | undefined;
   #appending: Promise<void> = Promise.resolve();
   #failure: LedgerError | undefined;
+  /** Block above the tip that a failed write left on disk all the same. */
+  #arrived: Hash | undefined;
 
   private constructor(parts: {
     readonly database: Database;
@@ -73,6 +88,7 @@ export class LedgerStore {
     readonly states: StateStore;
     readonly chainId: Hash;
     readonly tip: StoreTip;
+    readonly base: Base | undefined;
     readonly log: Log;
   }) {
     this.#database = parts.database;
@@ -82,6 +98,7 @@ export class LedgerStore {
     this.#log = parts.log;
     this.#states.onDamage = (error) => this.#onDamage(error);
     this.#tip = parts.tip;
+    this.#base = parts.base;
     this.chainId = parts.chainId;
   }
 
@@ -99,8 +116,8 @@ export class LedgerStore {
     try {
       const blocks = new BlockStore(database);
       if (await isEmpty(database)) await writeGenesis(database, genesis);
-      const { block } = await checkedTip(database, blocks, genesis);
-      const { header, hash } = block;
+      const base = await readBase(database);
+      const { header, hash } = await checkedTip(database, genesis, { blocks, base });
       const tip = { height: header.height, root: header.stateRoot };
       const states = await StateStore.load(database, tip, (keys) =>
         options.onProgress?.({ stage: "state", keys }),
@@ -108,7 +125,7 @@ export class LedgerStore {
       const { height } = header;
       const keys = states.current.tree.size;
       log.info({ chainId: genesis.chainId, height, hash, keys }, "ledger store opened");
-      const parts = { database, blocks, states, log, chainId: genesis.chainId };
+      const parts = { database, blocks, states, base, log, chainId: genesis.chainId };
       return new LedgerStore({ ...parts, tip: { height, hash, header } });
     } catch (error) {
       if (options.database === undefined) await database.close();
@@ -119,6 +136,32 @@ export class LedgerStore {
   /** The last appended block. */
   get tip(): StoreTip {
     return this.#tip;
+  }
+
+  /** Height up to which there are no blocks here, 0 when there are all. */
+  get baseHeight(): number {
+    return this.#base?.height ?? 0;
+  }
+
+  /** The records, for pruning.ts and snapshot-source.ts. */
+  get records(): StoreRecords {
+    return {
+      database: this.#database,
+      blocks: this.#blocks,
+      write: (operations) =>
+        this.#inTurn(() => this.#write(this.#tip.height, operations, { sync: false })),
+      rebase: (base, operations) =>
+        this.#inTurn(async () => {
+          assert(base.height <= this.#tip.height, "a base is not above the tip");
+          await this.#write(this.#tip.height, [...operations, baseOperation(base)]);
+          this.#base = base;
+        }),
+    };
+  }
+
+  /** What a read found damaged first since the start; the next open repairs it. */
+  get damage(): LedgerError | undefined {
+    return this.#damage;
   }
 
   /**
@@ -141,29 +184,49 @@ export class LedgerStore {
    * @throws {LedgerError} LEDGER_STATE_CORRUPT
    */
   stateTreeAt(height: number): StateTree | undefined {
-    return this.#states.treeAt(height);
+    return height < this.baseHeight ? undefined : this.#states.treeAt(height);
+  }
+
+  /** See StateStore.snapshotTree. */
+  async snapshotTree(height: number): Promise<StateTree | undefined> {
+    return height < this.baseHeight ? undefined : this.#states.snapshotTree(height);
   }
 
   /**
    * Appends the next block and returns once it is on disk.
    *
    * @throws {LedgerError} LEDGER_HEIGHT_GAP; LEDGER_ROOT_DIFFERS when the changes do not lead to
-   *   the header's state root (nothing is written); LEDGER_WRITE_FAILED, then for every append.
+   *   the header's state root (nothing is written); LEDGER_WRITE_FAILED, then for every append
+   *   until `recover` succeeds.
    */
   append(input: AppendInput): Promise<void> {
-    const appended = this.#appending.then(() => this.#append(input));
-    // The next in line must come to its turn whatever became of this one.
-    this.#appending = appended.catch(() => {});
-    return appended;
+    return this.#inTurn(() => this.#append(input));
+  }
+
+  /**
+   * Goes on after a failed write: opens the database anew and looks what became of the block. It
+   * is still not appended then: append it again, whether it is on disk or not.
+   *
+   * @throws {LedgerError} LEDGER_STORE_UNREADABLE as long as LevelDB cannot be opened, such as for
+   *   want of room: call again later. LEDGER_HOLE, LEDGER_BLOCK_CORRUPT when only a repair helps.
+   */
+  recover(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#failure === undefined) return;
+      await this.#database.renew?.();
+      this.#base = await readBase(this.#database);
+      this.#arrived = await this.#reading(() => blockAbove(this.#blocks, this.#tip));
+      this.#failure = undefined;
+    });
   }
 
   /**
    * Reads a block; `undefined` above the tip. The genesis has no certificate.
    *
-   * @throws {LedgerError} LEDGER_BLOCK_CORRUPT or LEDGER_HOLE
+   * @throws {LedgerError} LEDGER_PRUNED, LEDGER_BLOCK_CORRUPT or LEDGER_HOLE
    */
   async readBlock(height: number): Promise<StoredBlock | undefined> {
-    return this.#reading(() => this.#atHeight(height, this.#blocks.read(height)));
+    return this.#atHeight(height, () => this.#blocks.read(height));
   }
 
   /**
@@ -175,14 +238,27 @@ export class LedgerStore {
   async readBlockBytes(
     height: number,
   ): Promise<{ block: Uint8Array; certificate: Uint8Array } | undefined> {
-    return this.#reading(() => this.#atHeight(height, this.#blocks.readBytes(height)));
+    return this.#atHeight(height, () => this.#blocks.readBytes(height));
   }
 
-  /** Reads the header of a block up to the tip. @throws {LedgerError} as `readBlock` */
+  /** Reads the header of a block up to the tip. @throws {LedgerError} as `readCertified` */
   async readHeader(height: number): Promise<Header> {
-    const stored = await this.readBlock(height);
+    const stored = await this.readCertified(height);
     assert(stored !== undefined, "a header is read up to the tip");
-    return stored.block.header;
+    return stored.header;
+  }
+
+  /**
+   * Reads the header of a block with its certificate, which some kept headers of pruned blocks do
+   * not have; `undefined` above the tip.
+   *
+   * @throws {LedgerError} as `readBlock`
+   */
+  async readCertified(height: number): Promise<StoredHeader | undefined> {
+    if (height > this.#tip.height) return undefined;
+    const stored = await this.#reading(() => this.#blocks.readCertified(height));
+    if (stored === undefined) return this.#atHeight(height, async () => undefined);
+    return stored;
   }
 
   /**
@@ -191,8 +267,7 @@ export class LedgerStore {
    * @throws {LedgerError} LEDGER_RECORD_CORRUPT or LEDGER_HOLE
    */
   async readReceipts(height: number): Promise<Uint8Array[]> {
-    const read = () => this.#atHeight(height, this.#blocks.readReceipts(height));
-    return (await this.#reading(read)) ?? [];
+    return (await this.#atHeight(height, () => this.#blocks.readReceipts(height))) ?? [];
   }
 
   /** Finds a final transaction. @throws {LedgerError} LEDGER_RECORD_CORRUPT */
@@ -202,35 +277,48 @@ export class LedgerStore {
 
   /**
    * Returns what a state key held after a height, and the height that wrote it; `undefined` when
-   * it had never been written by then. A deleted key has the value `undefined`.
+   * it had never been written by then. A deleted key has the value `undefined`. What was written
+   * up to the base may be said to be written later, up to the base.
    *
-   * @throws {LedgerError} LEDGER_RECORD_CORRUPT
+   * @throws {LedgerError} LEDGER_RECORD_CORRUPT, LEDGER_PRUNED below the base
    */
   async readValueAt(
     key: string,
     height: number,
   ): Promise<{ value: string | undefined; writtenAt: number } | undefined> {
-    return this.#reading(() => this.#history.readValueAt(key, height));
+    const found = await this.#reading(() => this.#history.readValueAt(key, height));
+    if (height < this.baseHeight) throw this.#pruned(height);
+    return found;
   }
 
   /**
    * Lists what a state key was given, ascending by height.
    *
    * @param query - First height, default 0, and the most entries, default 100.
-   * @throws {LedgerError} LEDGER_RECORD_CORRUPT
+   * @throws {LedgerError} LEDGER_RECORD_CORRUPT, LEDGER_PRUNED up to the base
    */
   async history(
     key: string,
     query: { readonly from?: number; readonly limit?: number } = {},
   ): Promise<HistoryEntry[]> {
     const { from = 0, limit = 100 } = query;
-    return this.#reading(() => this.#history.list(key, { from, limit }));
+    const entries = await this.#reading(() => this.#history.list(key, { from, limit }));
+    // What is kept of the history at the base says nothing of when it was written.
+    if (this.#isPruned(Math.max(1, from))) throw this.#pruned(from);
+    return entries;
   }
 
   /** Waits for the append under way and closes the database. */
   async close(): Promise<void> {
     await this.#appending;
     await this.#database.close();
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#appending.then(work);
+    // The next in line must come to its turn whatever became of this one.
+    this.#appending = done.catch(() => {});
+    return done;
   }
 
   async #append(input: AppendInput): Promise<void> {
@@ -254,9 +342,16 @@ export class LedgerStore {
       tipOperation({ chainId: this.chainId, height, hash }),
     ];
     this.#states.prepare(staged);
-    await this.#write(height, operations);
+    if (this.#arrived === undefined) await this.#write(height, operations);
+    else this.#checkArrived(height, hash);
     this.#states.adopt(staged);
+    this.#arrived = undefined;
     this.#tip = { height, hash, header };
+  }
+
+  #checkArrived(height: number, hash: Hash): void {
+    const reason = "another block of this height was written before";
+    if (this.#arrived !== hash) throw new LedgerError("LEDGER_BLOCK_CORRUPT", { height, reason });
   }
 
   #checkNext({ block, certificate, receipts, transactionIds }: AppendInput): void {
@@ -272,38 +367,57 @@ export class LedgerStore {
     assert(transactionIds.length === transactions.length, "every transaction has an id");
   }
 
-  async #write(height: number, operations: Operation[]): Promise<void> {
+  async #write(height: number, operations: Operation[], options = { sync: true }): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
     try {
-      await this.#database.batch(operations, { sync: true });
+      await this.#database.batch(operations, options);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       this.#failure = new LedgerError("LEDGER_WRITE_FAILED", { height, reason }, { cause });
-      this.#log.error({ height, reason }, "block not written; this node appends no more");
+      this.#log.error({ height, reason }, "block not written");
       throw this.#failure;
     }
   }
 
-  /** Up to the tip something is stored at every height, so its absence is a loss. */
-  async #atHeight<T>(height: number, reading: Promise<T | undefined>): Promise<T | undefined> {
-    const stored = await reading;
-    if (stored === undefined && height >= 0 && height <= this.#tip.height)
+  /** From the base to the tip something is stored at every height, so its absence is a loss. */
+  async #atHeight<T>(height: number, read: () => Promise<T | undefined>): Promise<T | undefined> {
+    return this.#reading(async () => {
+      try {
+        const stored = await read();
+        if (stored !== undefined && !this.#isPruned(height)) return stored;
+      } catch (error) {
+        if (!this.#isPruned(height)) throw error;
+      }
+      // The base may have moved during the read.
+      if (this.#isPruned(height)) throw this.#pruned(height);
+      if (height < 0 || height > this.#tip.height) return undefined;
       throw new LedgerError("LEDGER_HOLE", { height });
-    return stored;
+    });
+  }
+
+  #isPruned(height: number): boolean {
+    return height > 0 && height <= this.baseHeight;
+  }
+
+  #pruned(height: number): LedgerError {
+    return new LedgerError("LEDGER_PRUNED", { height, baseHeight: this.baseHeight });
   }
 
   async #reading<T>(read: () => Promise<T>): Promise<T> {
     try {
       return await read();
     } catch (error) {
-      if (error instanceof LedgerError) this.#onDamage(error);
+      const isAway =
+        isLedgerError(error, "LEDGER_STORE_CLOSED") || isLedgerError(error, "LEDGER_PRUNED");
+      if (error instanceof LedgerError && !isAway) this.#onDamage(error);
       throw error;
     }
   }
 
   /** Leaves a mark so that the next open checks and rebuilds everything (see repair.ts). */
   #onDamage(error: LedgerError): void {
-    if (this.#isDamaged) return;
-    this.#isDamaged = true;
+    if (this.#damage !== undefined) return;
+    this.#damage = error;
     const { code, facts } = error;
     this.#log.error({ code, ...facts }, "ledger store is damaged; restart the node to repair it");
     const mark = putRecord(recordKeys.rebuilding, new Uint8Array(0));
@@ -311,80 +425,4 @@ export class LedgerStore {
       this.#log.error({ cause: String(cause) }, "the mark for the repair cannot be written");
     });
   }
-}
-
-/** Makes the writes that begin a chain: genesis block, its state, and the tip. */
-export function genesisOperations(database: Database, genesis: GenesisBlock): Operation[] {
-  const { chainId, header, state } = genesis;
-  const staged = StateStore.empty(database).stage({ height: 0, changes: state });
-  assert(staged.tree.root === header.stateRoot, "the genesis header states the genesis state");
-  return [
-    ...blockOperations(blockOfGenesis(genesis), undefined),
-    ...receiptOperations(0, [], []),
-    ...staged.operations,
-    tipOperation({ chainId, height: 0, hash: chainId }),
-  ];
-}
-
-async function writeGenesis(database: Database, genesis: GenesisBlock): Promise<void> {
-  await database.batch(genesisOperations(database, genesis), { sync: true });
-}
-
-async function isEmpty(database: Database): Promise<boolean> {
-  for await (const _ of keysOf(database, { gte: "", lt: "~", limit: 1 })) return false;
-  return true;
-}
-
-/** Reads the tip after checking that the chain is this one and that nothing is missing below. */
-async function checkedTip(
-  database: Database,
-  blocks: BlockStore,
-  genesis: GenesisBlock,
-): Promise<StoredBlock> {
-  const tip = await readTipRecord(blocks);
-  await checkChain(blocks, tip, genesis);
-  const { dense, greatest } = await blocks.scanHeights();
-  if (tip === undefined || tip.height !== greatest || dense !== greatest)
-    throw new LedgerError("LEDGER_HOLE", { height: dense + 1 });
-  const stored = await blocks.read(tip.height);
-  if (stored === undefined) throw new LedgerError("LEDGER_HOLE", { height: tip.height });
-  if (stored.block.hash !== tip.hash)
-    throw new LedgerError("LEDGER_BLOCK_CORRUPT", {
-      height: tip.height,
-      reason: "its hash is not that of the tip record",
-    });
-  await checkDerived(database, blocks, tip.height);
-  return stored;
-}
-
-/** Checks what can be made anew from the blocks; the state itself is checked when it is loaded. */
-async function checkDerived(database: Database, blocks: BlockStore, height: number): Promise<void> {
-  const corrupt = (reason: string, cause?: unknown) =>
-    new LedgerError("LEDGER_STATE_CORRUPT", { height, reason }, { cause });
-  if ((await database.get(recordKeys.rebuilding)) !== undefined)
-    throw corrupt("damage was found, or a repair was interrupted");
-  const receipts = await blocks.readReceipts(height).catch((cause: unknown) => {
-    throw corrupt("the receipts of the last block are damaged", cause);
-  });
-  if (receipts === undefined) throw corrupt("the receipts of the last block are missing");
-}
-
-/** A damaged tip record is as good as a missing one: blocks above the last whole one are lost. */
-async function readTipRecord(blocks: BlockStore): Promise<TipRecord | undefined> {
-  try {
-    return await blocks.readTip();
-  } catch (error) {
-    if (error instanceof LedgerError) return undefined;
-    throw error;
-  }
-}
-
-async function checkChain(
-  blocks: BlockStore,
-  tip: TipRecord | undefined,
-  genesis: GenesisBlock,
-): Promise<void> {
-  const expected = genesis.chainId;
-  const actual = tip?.chainId ?? (await blocks.read(0))?.block.hash ?? expected;
-  if (actual !== expected) throw new LedgerError("LEDGER_CHAIN_MISMATCH", { expected, actual });
 }

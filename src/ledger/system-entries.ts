@@ -7,12 +7,17 @@
  */
 import { assert } from "../base/assert.ts";
 import { type Did, didOf, publicKeyOf } from "../base/format/did.ts";
-import { defaultParameters, type LedgerParameters } from "../base/format/genesis.ts";
+import {
+  defaultParameters,
+  type LedgerParameters,
+  systemContract,
+} from "../base/format/genesis.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
+import { systemEntry } from "./system/system-caller.ts";
 import type { StateReader } from "./types.ts";
 
-/** Who may send: an account or a device. */
+/** Who may send: an account, a device, or the node of a member or candidate. */
 export type SenderEntry = {
   readonly did: Did;
   readonly member: string;
@@ -28,9 +33,6 @@ export type ContractEntry = {
   readonly methods: Readonly<Record<string, { readonly roles: readonly string[] }>>;
   readonly views: readonly string[];
 };
-
-/** Nobody may call the system contract in this version, so no call can write its keys. */
-const systemContract = "system";
 
 /** Parsed system entries, kept by their texts. Holds no state of the ledger. */
 export class SystemEntries {
@@ -49,14 +51,17 @@ export class SystemEntries {
 
   /** Returns the account or device of a did; `undefined` when it is not enrolled. */
   sender(state: StateReader, did: Did): SenderEntry | undefined {
-    const value = state.get(`system/account/${did}`) ?? state.get(`system/device/${did}`);
+    const value =
+      state.get(`system/account/${did}`) ??
+      state.get(`system/device/${did}`) ??
+      state.get(`system/node/${did}`);
     if (value === undefined) return undefined;
     return { ...this.#parse<Omit<SenderEntry, "did">>(value), did };
   }
 
   /** Returns an installed contract that may be called; `undefined` when there is none. */
   contract(state: StateReader, name: string): ContractEntry | undefined {
-    if (name === systemContract) return undefined;
+    if (name === systemContract) return systemEntry;
     const value = state.get(`system/contract/${name}`);
     return value === undefined ? undefined : this.#parse<ContractEntry>(value);
   }
@@ -91,7 +96,7 @@ export function readParameters(state: StateReader): LedgerParameters {
 }
 
 /** Members, whose keys are the validators. */
-const memberPrefix = "system/member/";
+export const memberPrefix = "system/member/";
 
 /** Reads the validators of the height after this state, sorted ascending. */
 export function readValidators(state: StateReader): readonly PublicKey[] {
@@ -108,6 +113,23 @@ export function readValidators(state: StateReader): readonly PublicKey[] {
   assert(keys.length >= 1, "a ledger has a validator");
   assert(keys.length <= limits.validatorsMax, "a ledger has no more validators than permitted");
   return keys.sort();
+}
+
+const validatorsPrefix = "system/validators/";
+
+/** A block after which the validators changed, and who they are then, sorted ascending. */
+export type ValidatorsRow = { readonly height: number; readonly validators: readonly PublicKey[] };
+
+/** Returns all changes of the validators since the genesis, ascending. */
+export function readValidatorsRows(state: StateReader): ValidatorsRow[] {
+  const range = { from: validatorsPrefix, to: "system/validators0", reverse: false };
+  const entries = state.range({ ...range, limit: limits.snapshotValidatorChangesMax + 1 });
+  const rows = entries.map(([key, value]) => ({
+    height: Number.parseInt(key.slice(validatorsPrefix.length), 16) - 1,
+    validators: (JSON.parse(value) as string[]).map(publicKeyOf),
+  }));
+  // The first row is the genesis'.
+  return rows.filter(({ height }) => height > 0);
 }
 
 function keep<K, V>(map: Map<K, V>, key: K, value: V): void {

@@ -9,9 +9,13 @@
  *
  * The parts: level-files.ts (bytes of the files), this file (records and verdict),
  * verify-walk.ts (blocks in order, execution, comparison).
+ *
+ * Of a pruned store, or one that began with a snapshot, the certified base is checked instead of
+ * what lies below it, and the verdict says so.
  */
 import { LedgerError } from "../base/errors.ts";
-import { BlockStore } from "./block-store.ts";
+import { type Base, readBase } from "./base-record.ts";
+import { BlockStore, decodePlace } from "./block-store.ts";
 import { type Database, entriesOf } from "./database.ts";
 import { openDatabaseCopy } from "./database-copy.ts";
 import { checkLevelFiles } from "./level-files.ts";
@@ -33,7 +37,7 @@ import {
 } from "./verify-types.ts";
 import { walkChain } from "./verify-walk.ts";
 
-const families: readonly Family[] = ["m", "b", "c", ...derivedFamilies];
+const families: readonly Family[] = ["m", "b", "c", "k", ...derivedFamilies];
 
 /**
  * Verifies a chain.
@@ -55,7 +59,8 @@ export async function verifyChain(options: VerifyOptions): Promise<ChainVerdict>
     if (!(copy instanceof LedgerError))
       return await verifyDatabase(options, copy.database, problems);
     problems.add("store", `LevelDB cannot open it: ${copy.facts.reason}`);
-    return verdictOf(options, problems, { validHeight: -1, hashes: [], transactionCount: 0 });
+    const nothing = { validHeight: -1, hashes: [], transactionCount: 0 };
+    return verdictOf(options, problems, { ...nothing, baseHeight: 0 });
   } finally {
     if (!(copy instanceof LedgerError)) await copy.close();
   }
@@ -78,7 +83,7 @@ async function verifyDatabase(
 ): Promise<ChainVerdict> {
   const scan = await scanRecords(options, database, problems);
   const walked = await walkChain({ ...options, database }, scan, problems);
-  return verdictOf(options, problems, walked);
+  return verdictOf(options, problems, { ...walked, baseHeight: scan.base?.height ?? 0 });
 }
 
 /** Checks the checksum of every record, and finds the end of the chain. */
@@ -88,11 +93,17 @@ async function scanRecords(
   problems: ProblemList,
 ): Promise<RecordScan> {
   const counts = new Map<Family, number>();
+  const base = await readBase(database).catch((error: unknown) => {
+    problems.add("base", reasonOf(error));
+    return undefined;
+  });
+  const isPruning = (await database.get(recordKeys.pruning)) !== undefined;
   let greatest = -1;
   let done = 0;
   const scanFamily = async (family: Family) => {
     for await (const [key, record] of entriesOf(database, familyRange(family))) {
-      checkRecord(key, record, problems);
+      const payload = checkedRecord(key, record, problems);
+      if (isPruning && isBelow(base, key, payload)) continue;
       counts.set(family, (counts.get(family) ?? 0) + 1);
       if (key === recordKeys.rebuilding)
         problems.add("store", "the node marked it for repair at its next start");
@@ -110,23 +121,37 @@ async function scanRecords(
     return undefined;
   });
   if (tip === undefined) problems.add("tip", "the tip record is missing or damaged");
-  return { tip, greatest, counts };
+  return { tip, base, isPruning, greatest, counts };
 }
 
-function checkRecord(key: string, record: Uint8Array, problems: ProblemList): void {
+function checkedRecord(
+  key: string,
+  record: Uint8Array,
+  problems: ProblemList,
+): Uint8Array | undefined {
   try {
-    decodeRecord(key, record);
+    return decodeRecord(key, record);
   } catch {
     problems.add("record", `${printable(key)} does not have its checksum`, heightOfKey(key));
+    return undefined;
   }
+}
+
+/** Tells whether a record is one that a pruning under way will come to, or keep as it is. */
+function isBelow(base: Base | undefined, key: string, payload: Uint8Array | undefined): boolean {
+  if (base === undefined || payload === undefined) return false;
+  if (key.startsWith("t/")) return decodePlace(payload).height <= base.height;
+  const height = heightOfKey(key);
+  if (height === undefined || key.startsWith("s/") || key.startsWith("k/")) return false;
+  return height <= base.height && (height > 0 || key.startsWith("h/") || key.startsWith("u/"));
 }
 
 function verdictOf(
   { expect }: VerifyOptions,
   problems: ProblemList,
-  walked: WalkResult,
+  walked: WalkResult & { readonly baseHeight: number },
 ): ChainVerdict {
-  const { validHeight, hashes, transactionCount } = walked;
+  const { validHeight, hashes, transactionCount, baseHeight } = walked;
   const found = expect === undefined ? undefined : hashes[expect.height];
   if (expect !== undefined && found !== expect.hash) {
     const is = found === undefined ? "is not among the valid blocks" : `is ${found}`;
@@ -139,6 +164,7 @@ function verdictOf(
   const first = problems.sorted.find(({ height }) => height === firstBadHeight);
   return {
     isValid,
+    baseHeight,
     validHeight,
     validHash: hashes[validHeight],
     firstBadHeight,
@@ -146,9 +172,14 @@ function verdictOf(
     problemCount,
     transactionCount,
     summary: isValid
-      ? `valid up to ${validHeight}; ${end}`
+      ? `${validFrom(baseHeight)} up to ${validHeight}; ${end}`
       : `damaged at ${firstBadHeight === undefined ? "an unknown height" : `height ${firstBadHeight}`}: ${first?.what}: ${first?.detail}`,
   };
+}
+
+function validFrom(baseHeight: number): string {
+  if (baseHeight === 0) return "valid";
+  return `verified from the certified snapshot at ${baseHeight}, what lies before is not here; valid`;
 }
 
 /** Damaged keys may hold anything; what goes to a terminal may not. */

@@ -3,6 +3,7 @@ import type { GenesisBlock } from "../base/format/genesis.ts";
 import type { Hash } from "../base/hash.ts";
 import type { Verifier } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
+import type { Base } from "./base-record.ts";
 import type { TipRecord } from "./block-store.ts";
 import type { Database } from "./database.ts";
 import type { Family } from "./records.ts";
@@ -22,6 +23,11 @@ export type ChainProblem = {
 export type ChainVerdict = {
   /** Nothing bad was found, and the expected block, if given, is in the chain. */
   readonly isValid: boolean;
+  /**
+   * Height of the certified snapshot that stands for all below it, which is not here; 0 when all
+   * blocks from the genesis on are.
+   */
+  readonly baseHeight: number;
   /** Everything up to this height was re-checked and holds; -1: not even the genesis. */
   readonly validHeight: number;
   /** Hash of the block at `validHeight`. */
@@ -60,6 +66,10 @@ export type VerifyOptions = {
 /** What the scan of all records found. */
 export type RecordScan = {
   readonly tip: TipRecord | undefined;
+  /** What there is no block below of; `undefined` when the chain begins with the genesis. */
+  readonly base: Base | undefined;
+  /** The deletion of what lies below the base has not ended: it is not counted. */
+  readonly isPruning: boolean;
   /** Greatest height of any block. */
   readonly greatest: number;
   readonly counts: ReadonlyMap<Family, number>;
@@ -100,7 +110,7 @@ export class ProblemList {
 export type WalkResult = {
   /** Greatest height up to which every block holds; -1: not even the genesis. */
   readonly validHeight: number;
-  /** Hashes of the blocks up to it, by height. */
+  /** Hashes of the blocks up to it, by height; of those below a base only what was kept. */
   readonly hashes: readonly Hash[];
   readonly transactionCount: number;
 };

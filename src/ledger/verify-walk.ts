@@ -6,21 +6,25 @@
  * Records that follow from blocks (receipts, index, history, undo, state) do not end it: they are
  * compared byte by byte with what execution gives, and named when they differ.
  *
- * Validators do not change in this version, so the genesis names those of every height.
+ * A store with a base has no blocks up to there (pruning.ts, snapshot-writer.ts). Then the walk
+ * begins with the state at the base, once its root and certificate are checked.
  */
 import { LedgerError } from "../base/errors.ts";
-import type { Block, Header } from "../base/format/block.ts";
+import { type Block, type Header, headerHash, validatorsHash } from "../base/format/block.ts";
 import { decodeTransaction, verifyTransaction } from "../base/format/transaction.ts";
 import { type Hash, valueHashOf } from "../base/hash.ts";
-import { limits } from "../base/limits.ts";
+import type { PublicKey } from "../base/keys.ts";
 import { verifyCertificate } from "../base/proof/certificate.ts";
 import { merkleRoot } from "../base/proof/merkle.ts";
+import { type Base, readBaseHeader } from "./base-record.ts";
+import { type BaseEntry, checkBase, readBaseState } from "./base-state.ts";
 import { BlockStore, blockOfGenesis, receiptOperations, type StoredBlock } from "./block-store.ts";
 import type { Database, Operation } from "./database.ts";
 import { historyOperations } from "./history.ts";
 import { type Family, putRecord, recordKeys } from "./records.ts";
-import { encodeStateValue, encodeUndo } from "./state-store.ts";
+import { encodeStateValue, encodeUndo, undoBlocksOf } from "./state-store.ts";
 import { StateTree } from "./state-tree.ts";
+import { memberPrefix, readValidators } from "./system-entries.ts";
 import type { Executed, KeyRange, StateChange, StateReader } from "./types.ts";
 import {
   type ProblemList,
@@ -48,18 +52,11 @@ export async function walkChain(
   scan: RecordScan,
   problems: ProblemList,
 ): Promise<WalkResult> {
-  const end = Math.max(scan.greatest, scan.tip?.height ?? 0);
+  const { base } = scan;
+  const end = Math.max(scan.greatest, scan.tip?.height ?? 0, base?.height ?? 0);
   const walk = new Walk(context, end, problems);
-  for (let height = 0; height <= end; height += 1) {
-    if (height % 16 === 0) context.onProgress?.({ stage: "blocks", done: height, total: end + 1 });
-    try {
-      await walk.step(height);
-    } catch (error) {
-      if (!(error instanceof BlockProblem)) throw error;
-      problems.add(error.what, error.message, height);
-      return walk.result;
-    }
-  }
+  if (base === undefined || (await walk.begin(base, scan))) await walk.steps();
+  if (!walk.isAtEnd) return walk.result;
   const { tip } = scan;
   if (tip !== undefined && (tip.height !== end || tip.hash !== walk.result.hashes[end]))
     problems.add("tip", `the tip record names another block than the last one, ${end}`);
@@ -78,8 +75,11 @@ class Walk {
   readonly #state = new MemoryState();
   readonly #hashes: Hash[] = [];
   readonly #counts = new Map<Family, number>();
-  #parent: Block | undefined;
+  #parent: { readonly header: Header; readonly hash: Hash } | undefined;
+  /** Validators of the next height. */
+  #validators: readonly PublicKey[] = [];
   #transactionCount = 0;
+  #next = 0;
 
   constructor(context: Context, end: number, problems: ProblemList) {
     this.#context = context;
@@ -93,8 +93,58 @@ class Walk {
     return { validHeight: this.#hashes.length - 1, hashes: this.#hashes, transactionCount };
   }
 
+  /** Whether every block up to the end holds. */
+  get isAtEnd(): boolean {
+    return this.#next > this.#end;
+  }
+
+  /**
+   * Begins with the state at the base instead of the genesis.
+   *
+   * @returns Whether the base holds, so that the walk can go on above it.
+   */
+  async begin(base: Base, { isPruning }: RecordScan): Promise<boolean> {
+    const { database } = this.#context;
+    try {
+      await this.#checkGenesis();
+      const entries = await readBaseState(database, base);
+      this.#state.begin(entries);
+      const kept = await checkBase(database, base, { ...this.#context, state: this.#state });
+      for (const { header } of kept) this.#hashes[header.height] = headerHash(header);
+      const { header } = await readBaseHeader(database, base);
+      this.#parent = { header, hash: base.hash };
+      this.#validators = readValidators(this.#state);
+      this.#next = base.height + 1;
+      this.#count("k", kept.length);
+      // What a pruning has not come to yet is not counted by the scan either.
+      this.#count("h", isPruning ? 0 : entries.length);
+      return true;
+    } catch (error) {
+      if (!(error instanceof LedgerError) && !(error instanceof BlockProblem)) throw error;
+      this.#hashes.length = 0;
+      this.#problems.add("base", error.message, base.height);
+      return false;
+    }
+  }
+
+  /** Checks and executes block after block, up to the first one that does not hold. */
+  async steps(): Promise<void> {
+    const total = this.#end + 1;
+    for (; this.#next <= this.#end; this.#next += 1) {
+      const height = this.#next;
+      if (height % 16 === 0) this.#context.onProgress?.({ stage: "blocks", done: height, total });
+      try {
+        await this.#step(height);
+      } catch (error) {
+        if (!(error instanceof BlockProblem)) throw error;
+        this.#problems.add(error.what, error.message, height);
+        return;
+      }
+    }
+  }
+
   /** Checks and executes the block of the next height. @throws {BlockProblem} */
-  async step(height: number): Promise<void> {
+  async #step(height: number): Promise<void> {
     const stored = await this.#read(height);
     const { block } = stored;
     const executed = height === 0 ? this.#found(block) : await this.#execute(stored);
@@ -102,12 +152,16 @@ class Walk {
     const before = this.#state.tree;
     this.#state.apply(changes, height);
     checkRoot("state", block.header.stateRoot, this.#state.tree.root);
+    if (changes.some(([key]) => key.startsWith(memberPrefix)))
+      this.#validators = readValidators(this.#state);
+    if (block.header.nextValidatorsHash !== validatorsHash(this.#validators))
+      throw new BlockProblem("header", "it names other next validators");
     this.#count("b", 1);
     this.#count("c", height === 0 ? 0 : 1);
     this.#compare(height, [
       ...receiptOperations(height, executed.receipts, executed.transactionIds),
       ...historyOperations(height, changes),
-      ...(height > this.#end - limits.stateHistoryBlocks
+      ...(height > this.#end - undoBlocksOf(this.#state)
         ? [putRecord(recordKeys.undo(height), encodeUndo(before, changes))]
         : []),
     ]);
@@ -119,11 +173,19 @@ class Walk {
   /** Compares the current state, and that there is nothing besides what follows from the blocks. */
   compareRest(scan: RecordScan): void {
     this.#compare(this.#end, this.#state.operations());
-    for (const [family, expected] of this.#counts) {
-      const found = scan.counts.get(family) ?? 0;
+    for (const [family, found] of scan.counts) {
+      const expected = family === "m" ? found : (this.#counts.get(family) ?? 0);
       if (found > expected)
         this.#problems.add("record", `${found - expected} too many below ${family}/`);
     }
+  }
+
+  /** The genesis block is there also when those above it are not. */
+  async #checkGenesis(): Promise<void> {
+    const { block } = await this.#read(0);
+    this.#found(block);
+    this.#count("b", 1);
+    this.#compare(0, receiptOperations(0, [], []));
   }
 
   async #read(height: number): Promise<StoredBlock> {
@@ -157,23 +219,24 @@ class Walk {
   }
 
   #checkHeader(header: Header): void {
-    const { chainId, validators, header: founding } = this.#context.genesis;
-    const parent = this.#parent as Block;
+    const { chainId } = this.#context.genesis;
+    const validators = this.#validators;
+    const parent = this.#parent as { readonly header: Header; readonly hash: Hash };
     const rules: readonly (readonly [string, boolean])[] = [
       ["it is of another chain", header.chainId === chainId],
       ["it has another height", header.height === parent.header.height + 1],
       ["it does not follow the block below", header.parentHash === parent.hash],
       ["it is not later than the block below", header.timestampMs > parent.header.timestampMs],
       ["its proposer is no validator", validators.includes(header.proposer)],
-      ["it names other validators", header.validatorsHash === founding.validatorsHash],
-      ["it names other next validators", header.nextValidatorsHash === founding.validatorsHash],
+      ["it names other validators", header.validatorsHash === validatorsHash(validators)],
     ];
     for (const [problem, holds] of rules) if (!holds) throw new BlockProblem("header", problem);
   }
 
   #checkCertificate(header: Header, certificate: StoredBlock["certificate"]): void {
     const { genesis, verifier } = this.#context;
-    const { chainId, validators } = genesis;
+    const { chainId } = genesis;
+    const validators = this.#validators;
     if (certificate === undefined) throw new BlockProblem("certificate", "it is missing");
     try {
       verifyCertificate(certificate, header, { chainId, validators, verifier });
@@ -250,6 +313,12 @@ class MemoryState implements StateReader {
 
   range(range: KeyRange): [key: string, value: string][] {
     return this.#tree.keys(range).map((key) => [key, this.get(key) as string]);
+  }
+
+  /** Begins with the state at a base. */
+  begin(entries: readonly BaseEntry[]): void {
+    for (const { key, value, writtenAt } of entries) this.#entries.set(key, { value, writtenAt });
+    this.#tree = StateTree.fromSorted(entries.map(({ key, value }) => [key, valueHashOf(value)]));
   }
 
   apply(changes: readonly StateChange[], writtenAt: number): void {

@@ -5,15 +5,21 @@ import { didOf } from "../base/format/did.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/log.ts";
 import { quorumSize } from "../base/proof/certificate.ts";
+import { passedOver } from "../base/proposer-schedule.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { LedgerStore } from "../ledger/store.ts";
+import { readEquivocations } from "../ledger/system/report-equivocation.ts";
 import type { Network } from "../p2p/network.ts";
 import type { ChainFollower } from "./chain-follower.ts";
 import type { NodeConfig } from "./config.ts";
 import type { ConsensusDriver } from "./consensus-driver.ts";
 import { exportBillEvidence } from "./export-evidence.ts";
+import type { Membership } from "./membership.ts";
+import { membershipView } from "./membership-view.ts";
 import type { NodeKeys } from "./open-keys.ts";
-import type { TransactionIntake } from "./transaction-intake.ts";
+import { readSetChanges, validatorsAt } from "./set-changes.ts";
+import type { NodeShell } from "./shell.ts";
+import type { StorageGate } from "./storage-gate.ts";
 
 /** The parts of a running node that the API shows. */
 export type ShownParts = {
@@ -21,11 +27,13 @@ export type ShownParts = {
   readonly genesisText: string;
   readonly keys: NodeKeys;
   readonly ledger: Ledger;
+  readonly membership: Membership;
   readonly store: LedgerStore;
+  readonly storage: StorageGate;
   readonly network: Network;
   readonly driver: ConsensusDriver;
   readonly follower: ChainFollower;
-  readonly intake: TransactionIntake;
+  readonly shell: NodeShell;
   readonly clock: Clock;
 };
 
@@ -37,7 +45,7 @@ const { version } = JSON.parse(readFileSync(packageFile, "utf8")) as { readonly 
 
 /** Fits the parts to the API's interface. */
 export function apiNodeOf(parts: ShownParts): ApiNode {
-  const { config, keys, ledger, store, genesisText } = parts;
+  const { config, keys, ledger, store, shell, genesisText } = parts;
   const { validator, peerKey } = keys;
   return {
     identity: {
@@ -48,27 +56,21 @@ export function apiNodeOf(parts: ShownParts): ApiNode {
     },
     genesisText,
     ledger,
-    submit: (bytes) => submit(parts, bytes),
+    submit: (bytes) => shell.submit(bytes),
     status: () => statusOf(parts),
+    validatorsAt: (height) => validatorsAt(ledger.state, height),
+    validatorChanges: (from) => readSetChanges(ledger, from),
+    membership: () => membershipView(ledger.state, ledger.tip.timestampMs),
     readValueAt: (key, height) => store.readValueAt(key, height),
     exportEvidence: (billKey) => exportBillEvidence(ledger, billKey),
   };
 }
 
-/** What is admitted over HTTP goes to the peers and wakes consensus. */
-async function submit({ ledger, network, driver }: ShownParts, bytes: Uint8Array) {
-  const submission = await ledger.submit(bytes);
-  if (submission.status === "pending") {
-    network.publishTransactions([bytes]);
-    driver.noteWork();
-  }
-  return submission;
-}
-
 function statusOf(parts: ShownParts): NodeStatus {
-  const { keys, driver, follower, network, intake, store } = parts;
+  const { membership, driver, follower, network, shell, store, ledger } = parts;
   const consensus = driver.status;
-  const nameOf = new Map(keys.members.map(({ validator, name }) => [validator, name]));
+  const passed = new Set(passedOver(ledger.schedule));
+  const nameOf = new Map(membership.members().map(({ validator, name }) => [validator, name]));
   return {
     height: consensus.height,
     round: consensus.round,
@@ -79,20 +81,23 @@ function statusOf(parts: ShownParts): NodeStatus {
       ...seen,
       validator: didOf(validator),
       name: nameOf.get(validator) ?? "",
+      passedOver: passed.has(validator),
     })),
     notReady: notReadyReasons(parts),
+    equivocations: readEquivocations(ledger.state, limits.equivocationsShownMax),
     stateRoot: store.tip.header.stateRoot,
-    refused: Object.fromEntries(intake.refused),
+    canWrite: parts.storage.closedBecause === undefined,
+    refused: Object.fromEntries(shell.intake.refused),
     network: network.metrics(),
   };
 }
 
 function notReadyReasons(parts: ShownParts): string[] {
-  const { follower, keys } = parts;
-  const { catchingUp, claimedHeight, hasLooked } = follower.status;
-  const isAlone = keys.members.length === 1;
+  const { catchingUp, claimedHeight, hasLooked } = parts.follower.status;
+  const isAlone = isValidator(parts) && parts.membership.members().length === 1;
   return [
     ...votingReasons(parts),
+    ...storageReasons(parts),
     ...(hasLooked || isAlone ? [] : ["the heights of the peers are not known yet"]),
     ...(catchingUp ? [`catching up with height ${claimedHeight}`] : []),
     ...quorumReasons(parts),
@@ -115,13 +120,33 @@ function votingReasons({ driver }: ShownParts): string[] {
   return reasons;
 }
 
+/** What is wrong with the disk. */
+function storageReasons({ storage, store }: ShownParts): string[] {
+  const { closedBecause } = storage;
+  const { damage } = store;
+  const reasons: string[] = [];
+  if (closedBecause !== undefined)
+    reasons.push(`this node takes no part until it can write to disk: ${closedBecause}`);
+  if (damage !== undefined)
+    reasons.push(`the ledger store is damaged, a restart repairs it: ${damage.message}`);
+  return reasons;
+}
+
+/** Tells whether this node's key votes now: a candidate's does not yet. */
+function isValidator({ keys, membership }: ShownParts): boolean {
+  return membership.members().some(({ validator }) => validator === keys.validator?.publicKey);
+}
+
 /** Why nothing can become final, whatever is submitted here. */
-function quorumReasons({ keys, driver, network }: ShownParts): string[] {
+function quorumReasons(parts: ShownParts): string[] {
+  const { driver, network, membership } = parts;
   const { validators, waitingMs } = driver.status;
   const reasons: string[] = [];
-  const others = validators.length - (keys.validator === undefined ? 0 : 1);
-  const needed = quorumSize(validators.length) - (keys.validator === undefined ? 0 : 1);
-  const connected = network.connectedPeers().length;
+  const own = isValidator(parts) ? 1 : 0;
+  const others = validators.length - own;
+  const needed = quorumSize(validators.length) - own;
+  const members = new Set(membership.members().map(({ peer }) => peer));
+  const connected = network.connectedPeers().filter((peer) => members.has(peer)).length;
   if (connected < Math.min(needed, others))
     reasons.push(`${connected} peers connected, ${needed} needed for a quorum`);
   // Peers may be connected and yet not vote: what counts is whether anything gets decided.

@@ -24,6 +24,7 @@ import type { Clock, Log } from "../base/log.ts";
 import { surface } from "./crash.ts";
 import { isOwnFault, isProvenLie } from "./own-fault.ts";
 import { SeldomLog } from "./seldom.ts";
+import { type Cancel, realTimers, type Timers } from "./timers.ts";
 
 /** What the follower needs of the network. */
 export interface BlockSource {
@@ -89,12 +90,13 @@ export class ChainFollower {
   readonly #seldom: SeldomLog;
   readonly #stopping = new AbortController();
   readonly #patienceMs: number;
+  readonly #timers: Timers;
   #restUntilMs = 0;
   readonly #onFault: (reason: string) => void;
   readonly #onCaughtUp: (peers: readonly PublicKey[]) => void;
   #queue: Promise<unknown> = Promise.resolve();
   #round: Promise<void> | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #stopPolling: Cancel = () => {};
   #claimedHeight = 0;
   #hasLooked = false;
 
@@ -109,11 +111,14 @@ export class ChainFollower {
     /** Told with the peers that answered and from whom nothing more is to be had at the moment. */
     onCaughtUp?(peers: readonly PublicKey[]): void;
     readonly patienceMs?: number;
+    /** Default: those of the process. */
+    readonly timers?: Timers | undefined;
   }) {
     this.#source = parts.source;
     this.#sink = parts.sink;
     this.#clock = parts.clock;
-    this.#seldom = new SeldomLog(parts.log);
+    this.#timers = parts.timers ?? realTimers;
+    this.#seldom = new SeldomLog(parts.log, () => this.#timers.nowMs());
     this.#onAppended = parts.onAppended;
     this.#onFault = parts.onFault;
     this.#patienceMs = parts.patienceMs ?? patienceMsDefault;
@@ -128,13 +133,13 @@ export class ChainFollower {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.poke(), pollMs);
+    this.#stopPolling = this.#timers.every(pollMs, () => this.poke());
     this.poke();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    clearInterval(this.#timer);
+    this.#stopPolling();
     await this.#round;
     await this.#queue;
   }
@@ -254,13 +259,13 @@ export class ChainFollower {
     const patience = new Promise<undefined>((resolve) => {
       giveUp = () => resolve(undefined);
     });
-    const timer = setTimeout(giveUp, this.#patienceMs);
+    const stopWaiting = this.#timers.after(this.#patienceMs, giveUp);
     signal.addEventListener("abort", giveUp, { once: true });
     if (signal.aborted) giveUp();
     try {
       return await Promise.race([work, patience]);
     } finally {
-      clearTimeout(timer);
+      stopWaiting();
       signal.removeEventListener("abort", giveUp);
     }
   }

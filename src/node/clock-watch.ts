@@ -20,6 +20,11 @@ export class ClockWatch {
     this.#last.set(validator, { hash: block.hash, offsetMs });
   }
 
+  /** Returns by how much a validator is ahead of this node, in milliseconds, if it is known. */
+  offsetOf(validator: PublicKey): number | undefined {
+    return this.#last.get(validator)?.offsetMs;
+  }
+
   /**
    * Returns by how much most others are ahead of this node, in milliseconds; behind when negative.
    *

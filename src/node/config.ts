@@ -26,6 +26,8 @@ const NodeConfigSchema = z.strictObject({
   passphraseFile: z.string().min(1).optional(),
   /** Default: `<validatorKeyFile>.signed`. Never in the ledger directory (D15). */
   signingRecordFile: z.string().min(1).optional(),
+  /** The keys are not those of a member of the genesis: the node waits to be admitted, or was. */
+  joining: z.boolean().default(false),
   p2p: z.strictObject({
     listen: z.array(Address).min(1).max(8),
     peers: z.array(z.strictObject({ peerKey: DidKey, address: Address })).max(256),

@@ -16,6 +16,7 @@ import { AssertionError } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import type { Block } from "../base/format/block.ts";
 import {
+  type Certificate,
   type ConsensusMessage,
   claimMessage,
   decodeMessage,
@@ -26,14 +27,20 @@ import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import { faultyMax } from "../base/proof/certificate.ts";
 import type { ConsensusEvent, Effect } from "../consensus/event.ts";
-import { isForeignUseOfKey, messageOf } from "../consensus/signing.ts";
+import { messageOf } from "../consensus/signing.ts";
 import { type ConsensusState, initialState, positions } from "../consensus/state.ts";
 import { step } from "../consensus/step.ts";
-import { ClockWatch } from "./clock-watch.ts";
 import { surface } from "./crash.ts";
 import type { ConsensusStatus, DriverParts } from "./driver-types.ts";
-import { isOwnFault } from "./own-fault.ts";
+import { EquivocationWatch } from "./equivocation-watch.ts";
+import { isKeyInCertificate, isKeyUsedElsewhere } from "./key-guard.ts";
+import { isOwnFault, isPassing } from "./own-fault.ts";
+import { addEvent } from "./pending-events.ts";
+import { type Cancel, realTimers, type Timers } from "./timers.ts";
+import { ValidatorWatch } from "./validator-watch.ts";
 import { checkContent, verifyMessage } from "./verify-message.ts";
+
+const keyUsedElsewhere = "another process signs with the validator key of this node";
 
 type SignEffect = Extract<Effect, { kind: "sign" }>;
 
@@ -48,8 +55,8 @@ export class ConsensusDriver {
   readonly #events: ConsensusEvent[] = [];
   /** Own messages of the step under way: they come before all that waits. */
   readonly #signed: ConsensusEvent[] = [];
-  readonly #lastSeenMs = new Map<PublicKey, number>();
-  readonly #clockWatch = new ClockWatch();
+  readonly #watch = new ValidatorWatch();
+  readonly #equivocations = new EquivocationWatch();
   /** Bytes of messages among the events, by validator and by message. */
   readonly #waitingBytes = new Map<PublicKey, number>();
   readonly #messageBytes = new WeakMap<ConsensusMessage, number>();
@@ -57,10 +64,11 @@ export class ConsensusDriver {
   readonly #tasks = new Set<Promise<void>>();
   #state: ConsensusState;
   #draining: Promise<void> | undefined;
-  #roundTimer: NodeJS.Timeout | undefined;
-  #resendTimer: NodeJS.Timeout | undefined;
-  #workTimer: NodeJS.Timeout | undefined;
-  #listenTimer: NodeJS.Timeout | undefined;
+  readonly #timers: Timers;
+  #stopRoundTimer: Cancel = () => {};
+  #stopResending: Cancel = () => {};
+  #stopWorkTimer: Cancel = () => {};
+  #stopListening: Cancel = () => {};
   #isListening = false;
   #lastAppendMs = 0;
   #workSinceMs: number | undefined;
@@ -69,6 +77,7 @@ export class ConsensusDriver {
 
   constructor(parts: DriverParts) {
     this.#parts = parts;
+    this.#timers = parts.timers ?? realTimers;
     this.#state = initialState({
       self: parts.signer?.publicKey,
       tip: this.#tip(),
@@ -97,22 +106,22 @@ export class ConsensusDriver {
   start(): void {
     const { record, listenMs } = this.#parts;
     this.#isListening = listenMs > 0;
-    this.#listenTimer = setTimeout(() => {
+    this.#stopListening = this.#timers.after(listenMs, () => {
       this.#isListening = false;
       this.#wake();
-    }, listenMs);
+    });
     if (record !== undefined) this.#feed({ kind: "restored", record });
-    this.#workTimer = setInterval(() => this.noteWork(), workPollMs);
+    this.#stopWorkTimer = this.#timers.every(workPollMs, () => this.noteWork());
     this.noteWork();
   }
 
   /** Ends; what is under way has ended, too, when this returns. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#roundTimer);
-    clearTimeout(this.#listenTimer);
-    clearInterval(this.#resendTimer);
-    clearInterval(this.#workTimer);
+    this.#stopRoundTimer();
+    this.#stopListening();
+    this.#stopResending();
+    this.#stopWorkTimer();
     await this.#draining;
     await Promise.all(this.#tasks);
   }
@@ -124,7 +133,7 @@ export class ConsensusDriver {
       validator,
       height: position?.height,
       round: position?.round,
-      lastSeenMs: this.#lastSeenMs.get(validator),
+      ...this.#watch.of(validator),
     }));
     const isAhead = record !== undefined && record.height > height;
     return {
@@ -134,10 +143,15 @@ export class ConsensusDriver {
       phase,
       validators,
       halted: this.#halted,
-      waitingMs: this.#workSinceMs === undefined ? 0 : performance.now() - this.#workSinceMs,
-      clockOffsetMs: this.#clockWatch.offsetMs(faultyMax(validators.length)),
+      waitingMs: this.#workSinceMs === undefined ? 0 : this.#timers.nowMs() - this.#workSinceMs,
+      clockOffsetMs: this.#watch.offsetMs(faultyMax(validators.length)),
       votesFromHeight: isAhead ? record.height : undefined,
     };
+  }
+
+  /** State of the core, for tests that watch it. */
+  get core(): ConsensusState {
+    return this.#state;
   }
 
   /** Bytes of messages that wait for their turn, for metrics and tests. */
@@ -150,7 +164,8 @@ export class ConsensusDriver {
     const message = decodeMessage(bytes);
     // Signatures of decided heights are not worth the time of a check; a validator that is still
     // there catches up from peers' status.
-    if (message.height < this.#state.height && message.kind !== "roundChange") return;
+    const isLate = message.height < this.#state.height && message.kind !== "roundChange";
+    if (isLate && !this.#equivocations.contradicts(message)) return;
     const { ledger, verifier } = this.#parts;
     const { chainId } = ledger;
     const context = { chainId, verifier, validators: this.#state.validators };
@@ -160,28 +175,30 @@ export class ConsensusDriver {
         height: message.height,
       });
     checkContent(message);
-    // Until the record is restored, what the driver was made with stands for it.
-    const { record = this.#parts.record } = this.#state;
-    if (isForeignUseOfKey({ ...this.#state, record }, message) && !this.#parts.isRecordLost) {
-      this.halt("another process signs with the validator key of this node");
-      return;
-    }
-    const nowMs = this.#parts.clock.nowMs();
-    this.#lastSeenMs.set(message.validator, nowMs);
-    this.#clockWatch.note(message, nowMs);
+    if (isKeyUsedElsewhere(this.#state, message, this.#parts)) this.halt(keyUsedElsewhere);
+    this.#watch.note(message, this.#parts.clock.nowMs());
+    for (const pair of this.#equivocations.note(message)) this.#parts.onEquivocation(pair);
+    if (isLate) return;
     this.#feedMessage(message, bytes.length);
   }
 
   /** Looks whether something could be decided now. */
   noteWork(): void {
     const hasWork = this.#parts.ledger.hasWork(this.#parts.clock.nowMs());
-    this.#workSinceMs = hasWork ? (this.#workSinceMs ?? performance.now()) : undefined;
+    this.#workSinceMs = hasWork ? (this.#workSinceMs ?? this.#timers.nowMs()) : undefined;
     if (hasWork) this.#feed({ kind: "work", height: this.#state.height });
+  }
+
+  /** Looks at who signed an appended block, with the validators of its height. */
+  noteCertificate(certificate: Certificate, validators: readonly PublicKey[]): void {
+    this.#watch.noteCertificate(certificate, validators);
+    if (isKeyInCertificate(this.#state, certificate, { ...this.#parts, validators }))
+      this.halt(keyUsedElsewhere);
   }
 
   /** Tells the core that the ledger grew, by a decision or by catching up. */
   noteAppended(): void {
-    this.#lastAppendMs = performance.now();
+    this.#lastAppendMs = this.#timers.nowMs();
     this.#workSinceMs = undefined;
     const validators = this.#parts.ledger.validators();
     this.#feed({ kind: "appended", tip: this.#tip(), validators });
@@ -190,7 +207,7 @@ export class ConsensusDriver {
 
   /** Stops signing for good and says why. */
   halt(reason: string): void {
-    if (this.#halted !== undefined) return;
+    if (!this.#isRunning) return;
     this.#halted = reason;
     this.#parts.log.error({ reason }, "this node votes no more");
   }
@@ -216,7 +233,7 @@ export class ConsensusDriver {
 
   #feed(event: ConsensusEvent): void {
     if (!this.#isRunning) return;
-    this.#events.push(event);
+    addEvent(this.#events, event);
     this.#wake();
   }
 
@@ -282,14 +299,16 @@ export class ConsensusDriver {
         this.#startTimer(effect);
         break;
       case "stopTimer":
-        clearTimeout(this.#roundTimer);
+        this.#stopRoundTimer();
         break;
       case "startResend":
-        clearInterval(this.#resendTimer);
-        this.#resendTimer = setInterval(() => this.#feed({ kind: "resend" }), limits.resendMs);
+        this.#stopResending();
+        this.#stopResending = this.#timers.every(limits.resendMs, () =>
+          this.#feed({ kind: "resend" }),
+        );
         break;
       case "stopResend":
-        clearInterval(this.#resendTimer);
+        this.#stopResending();
         break;
       case "forwardTransactions":
         parts.forwardTransactions(effect.validator);
@@ -315,7 +334,7 @@ export class ConsensusDriver {
     const task = work
       .catch((error: unknown) => {
         if (error instanceof AssertionError) surface(error);
-        else this.halt(String(error));
+        else if (!isPassing(error)) this.halt(String(error));
       })
       .finally(() => this.#tasks.delete(task));
     this.#tasks.add(task);
@@ -346,16 +365,19 @@ export class ConsensusDriver {
   }
 
   #startTimer({ height, round, durationMs }: Extract<Effect, { kind: "startTimer" }>): void {
-    clearTimeout(this.#roundTimer);
-    this.#roundTimer = setTimeout(() => this.#feed({ kind: "timeout", height, round }), durationMs);
+    this.#stopRoundTimer();
+    this.#stopRoundTimer = this.#timers.after(durationMs, () =>
+      this.#feed({ kind: "timeout", height, round }),
+    );
   }
 
   async #build({ height, round }: { height: number; round: number }): Promise<void> {
     const { ledger, signer, clock, blockIntervalMs } = this.#parts;
     if (signer === undefined) return;
-    const waitMs = this.#lastAppendMs + blockIntervalMs - performance.now();
+    const waitMs = this.#lastAppendMs + blockIntervalMs - this.#timers.nowMs();
     // A short wait lets more transactions share the cost of a block.
-    if (round === 0 && waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    if (round === 0 && waitMs > 0)
+      await new Promise<void>((resolve) => this.#timers.after(waitMs, resolve));
     if (this.#stopped || height !== ledger.tip.height + 1) return;
     const block = await ledger.buildBlock({ proposer: signer.publicKey, nowMs: clock.nowMs() });
     // A peer brought the block of this height while this one waited for its turn.

@@ -1,10 +1,13 @@
 /** What the consensus driver is made of, and what it shows. */
 import type { Block } from "../base/format/block.ts";
+import type { Equivocation } from "../base/format/equivocation.ts";
 import type { Certificate } from "../base/format/message.ts";
 import type { SigningRecord } from "../base/format/signing-record.ts";
 import type { Hash } from "../base/hash.ts";
 import type { PublicKey, Signer, Verifier } from "../base/keys.ts";
 import type { Clock, Log } from "../base/log.ts";
+import type { Timers } from "./timers.ts";
+import type { ValidatorSight } from "./validator-watch.ts";
 
 /** What the driver needs of the ledger. */
 export interface ConsensusLedger {
@@ -26,26 +29,31 @@ export type DriverParts = {
   readonly record: SigningRecord | undefined;
   /** The record is lost: nothing is signed before `resumeSigningAbove`. */
   readonly isRecordLost: boolean;
+  /** The record was lost, even if the operator said that it hides no vote (key-guard.ts). */
+  readonly hasForgotten: boolean;
   writeRecord(bytes: Uint8Array): Promise<void>;
   broadcast(bytes: Uint8Array): void;
   forwardTransactions(validator: PublicKey): void;
   /** Appends a decided block; `appended` must be called when it is on disk. */
   decide(block: Block, certificate: Certificate): Promise<void>;
   catchUp(): void;
+  /** Two messages prove that a validator contradicted itself. */
+  onEquivocation(pair: Equivocation): void;
   readonly verifier: Verifier;
   readonly clock: Clock;
   readonly log: Log;
+  /** Default: those of the process. */
+  readonly timers?: Timers | undefined;
   readonly blockIntervalMs: number;
   /** Time after the start in which nothing is signed, to hear whether another has this key. */
   readonly listenMs: number;
 };
 
 /** A validator as this node last heard of it. */
-export type ValidatorPosition = {
+export type ValidatorPosition = ValidatorSight & {
   readonly validator: PublicKey;
   readonly height: number | undefined;
   readonly round: number | undefined;
-  readonly lastSeenMs: number | undefined;
 };
 
 /** Consensus as the API shows it. */

@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { LedgerError } from "../base/errors.ts";
 import {
+  administratorRole,
   defaultParameters,
   type Genesis,
   type LedgerParameters,
@@ -29,10 +30,11 @@ export type ContractSource = { readonly name: string; readonly source: string };
 
 /** Roles every ledger starts with. */
 export const standardRoles: Readonly<Record<string, string>> = {
-  administrator: "changes members, rules and contracts by vote",
+  [administratorRole]: "approves changes of the validators",
   operator: "registers meters and publishes tariffs",
   biller: "makes bills",
   gateway: "reports readings of the meters assigned to it",
+  node: "is the node of a member or candidate",
 };
 
 /** Where the build puts the bundles; the same place from `src` and from `dist`. */

@@ -23,6 +23,13 @@ const absenceCodes: ReadonlySet<string> = new Set<ErrorCode>([
   "P2P_SYNC_FAILED",
 ]);
 
+/** Tells whether an error of this node passes by itself, so that it need not stop voting for it. */
+export function isPassing(error: unknown): boolean {
+  return (
+    isLedgerError(error) && (error.code === "LEDGER_STORE_CLOSED" || error.code === "NODE_STOPPED")
+  );
+}
+
 /** Tells whether an error says something of this node rather than of who sent a block. */
 export function isOwnFault(error: unknown): boolean {
   return !isLedgerError(error) || !foreignCodes.has(error.code);

@@ -5,6 +5,7 @@
  *
  * It keeps no transaction: it looks twice, and what was there both times is old.
  */
+import { type Cancel, realTimers, type Timers } from "./timers.ts";
 
 /** Both less than a gateway waits before it tries another node. */
 const periodMs = 4_000;
@@ -15,24 +16,27 @@ const republishedBytesMax = 256 * 1024;
 export type RepublisherParts = {
   pendingTransactions(bytesMax: number): readonly Uint8Array[];
   publish(transactions: readonly Uint8Array[]): void;
+  /** Default: those of the process. */
+  readonly timers?: Timers | undefined;
 };
 
 /** Looks for old transactions every few seconds. */
 export class Republisher {
   readonly #parts: RepublisherParts;
   #seen: ReadonlySet<Uint8Array> = new Set();
-  #timer: NodeJS.Timeout | undefined;
+  #stopLooking: Cancel = () => {};
 
   constructor(parts: RepublisherParts) {
     this.#parts = parts;
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.look(), periodMs);
+    const { timers = realTimers } = this.#parts;
+    this.#stopLooking = timers.every(periodMs, () => this.look());
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stopLooking();
   }
 
   /** Gossips what the last look saw, too. */

@@ -2,40 +2,31 @@
  * The signing record on disk (D15): what this validator last signed, so that it never signs
  * anything else for that place, whatever crashes.
  *
- * Two slots, `<file>.a` and `<file>.b`, are written in turn, each with one write and one
- * `fdatasync`; a torn write hits only the older slot.
+ * Two slots, `<file>.a` and `<file>.b`, are written in turn (their bytes: signing-record-slot.ts),
+ * each followed by one `fdatasync`, so an interrupted write hits only the older record. A write
+ * that fails is taken back: its slot is emptied.
  *
  * Invariants:
  *
  * (1) When `write` has returned, the record is on disk.
- * (2) `open` gives the newest whole record; a torn one is passed over only when the other slot
- *     is whole.
+ * (2) `open` gives the newest whole record. A slot that was being written is passed over, as
+ *     nothing was signed for it; one that is damaged otherwise is reported.
  * (3) A key is born with an empty record ("nothing was signed"). No slot at all therefore means
  *     that the record is lost, and nobody knows what was signed.
- *
- * | bytes | meaning |
- * |---|---|
- * | 0..7 | sequence, big endian |
- * | 8..11 | payload length, big endian |
- * | 12..43 | SHA-256 of sequence, length and payload |
- * | 44.. | payload: the encoded record; empty when nothing was signed |
  */
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import { type FileHandle, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { assert } from "../base/assert.ts";
-import { concatBytes, equalBytes } from "../base/bytes.ts";
 import { LedgerError } from "../base/errors.ts";
-import { sha256 } from "../base/hash.ts";
-
-const headBytes = 12;
-const payloadStart = headBytes + 32;
+import { decodeSlot, encodeSlot, type Slot, type SlotRecord } from "./signing-record-slot.ts";
 
 /** Reads and writes the record's bytes; what they mean is for the caller. */
 export class SigningRecordFile {
+  readonly #path: string;
   readonly #slots: readonly [FileHandle, FileHandle];
   #sequence: bigint;
 
-  private constructor(slots: readonly [FileHandle, FileHandle], sequence: bigint) {
+  private constructor(path: string, slots: readonly [FileHandle, FileHandle], sequence: bigint) {
+    this.#path = path;
     this.#slots = slots;
     this.#sequence = sequence;
   }
@@ -48,6 +39,18 @@ export class SigningRecordFile {
   }
 
   /**
+   * Puts the record of a key aside, so that it counts as lost: after a restore nobody knows whether
+   * it is the newest. The slots stay beside, for people, as `<slot>.before-restore`.
+   */
+  static async setAside(path: string): Promise<void> {
+    for (const file of slotFiles(path))
+      await rename(file, `${file}.before-restore`).catch((cause: NodeJS.ErrnoException) => {
+        if (cause.code !== "ENOENT") throw cause;
+      });
+    await syncDirectory(dirname(path));
+  }
+
+  /**
    * Opens the record.
    *
    * @returns The file; the last record, `undefined` when nothing was signed; whether it is lost.
@@ -57,37 +60,41 @@ export class SigningRecordFile {
     file: SigningRecordFile;
     record: Uint8Array | undefined;
     isLost: boolean;
-    /** One slot is damaged: a torn write that nothing was signed for, or the newest record. */
+    /** One slot is damaged and may have held the newest record; an interrupted write is not meant. */
     isTorn: boolean;
   }> {
-    const found = await Promise.all([readSlot(`${path}.a`), readSlot(`${path}.b`)]);
-    const whole = found.filter((slot) => slot !== "torn" && slot !== undefined);
-    if (whole.length === 0 && found.includes("torn"))
+    const files = slotFiles(path);
+    const found = await Promise.all([readSlot(files[0]), readSlot(files[1])]);
+    const newest = newestOf(found);
+    if (newest === undefined && found.some(({ kind }) => kind !== "empty"))
       throw new LedgerError("SIGNING_RECORD_CORRUPT", { file: path });
-    const newest = whole.reduce<Slot | undefined>(
-      (best, slot) => (best === undefined || slot.sequence > best.sequence ? slot : best),
-      undefined,
-    );
-    const handles = [await openSlot(`${path}.a`), await openSlot(`${path}.b`)] as const;
+    const handles = [await openSlot(files[0]), await openSlot(files[1])] as const;
     await syncDirectory(dirname(path));
-    const file = new SigningRecordFile(handles, newest?.sequence ?? 0n);
+    const file = new SigningRecordFile(path, handles, newest?.sequence ?? 0n);
     const record = newest === undefined || newest.payload.length === 0 ? undefined : newest.payload;
-    const isTorn = found.includes("torn");
+    const isTorn = found.some((slot) => isDoubtful(slot, newest));
     return { file, record, isLost: newest === undefined, isTorn };
   }
 
-  /** Writes the next record; returns once it is on disk. */
+  /**
+   * Writes the next record; returns once it is on disk.
+   *
+   * @throws {LedgerError} SIGNING_RECORD_UNWRITABLE; the record before it is still the newest, and
+   *   the same call may be made again.
+   */
   async write(payload: Uint8Array): Promise<void> {
     const sequence = this.#sequence + 1n;
-    const head = new Uint8Array(headBytes);
-    const view = new DataView(head.buffer);
-    view.setBigUint64(0, sequence);
-    view.setUint32(8, payload.length);
-    const bytes = concatBytes(head, sha256(concatBytes(head, payload)), payload);
-    const slot = this.#slots[Number(sequence % 2n) as 0 | 1];
-    const { bytesWritten } = await slot.write(bytes, 0, bytes.length, 0);
-    assert(bytesWritten === bytes.length, "a record is written whole");
-    await slot.datasync();
+    const index = Number(sequence % 2n) as 0 | 1;
+    const slot = this.#slots[index];
+    try {
+      await writeWhole(slot, encodeSlot({ sequence, payload }));
+      await slot.datasync();
+    } catch (cause) {
+      await forget(slot);
+      const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
+      const file = slotFiles(this.#path)[index];
+      throw new LedgerError("SIGNING_RECORD_UNWRITABLE", { file, reason }, { cause });
+    }
     this.#sequence = sequence;
   }
 
@@ -96,7 +103,46 @@ export class SigningRecordFile {
   }
 }
 
-type Slot = { readonly sequence: bigint; readonly payload: Uint8Array };
+/** Names of the two slots of a record. */
+function slotFiles(path: string): readonly [string, string] {
+  return [`${path}.a`, `${path}.b`];
+}
+
+/** A full disk takes a part and says so by the count; only the next write gives the error. */
+async function writeWhole(slot: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const rest = bytes.length - written;
+    const { bytesWritten } = await slot.write(bytes, written, rest, written);
+    if (bytesWritten === 0) throw new Error("nothing was written");
+    written += bytesWritten;
+  }
+}
+
+/**
+ * Empties the slot of a record that could not be written. Nothing was signed for it, but after a
+ * restart a torn slot would look like damage to the newest record.
+ */
+async function forget(slot: FileHandle): Promise<void> {
+  try {
+    await slot.truncate(0);
+    await slot.datasync();
+  } catch {
+    // Then it does look like damage, and the node abstains for two heights, which is safe.
+  }
+}
+
+function newestOf(slots: readonly Slot[]): SlotRecord | undefined {
+  return slots.reduce<SlotRecord | undefined>((best, slot) => {
+    if (slot.kind !== "whole") return best;
+    return best === undefined || slot.sequence > best.sequence ? slot : best;
+  }, undefined);
+}
+
+/** Only the record after the newest whole one can have been in the middle of its write. */
+function isDoubtful(slot: Slot, newest: SlotRecord | undefined): boolean {
+  if (slot.kind !== "torn") return slot.kind === "damaged";
+  return slot.sequence !== undefined && slot.sequence !== (newest?.sequence ?? 0n) + 1n;
+}
 
 async function openSlot(path: string): Promise<FileHandle> {
   try {
@@ -107,22 +153,13 @@ async function openSlot(path: string): Promise<FileHandle> {
   }
 }
 
-async function readSlot(path: string): Promise<Slot | "torn" | undefined> {
-  let bytes: Uint8Array;
+async function readSlot(path: string): Promise<Slot> {
   try {
-    bytes = new Uint8Array(await readFile(path));
+    return decodeSlot(new Uint8Array(await readFile(path)));
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return { kind: "empty" };
     throw cause;
   }
-  if (bytes.length === 0) return undefined;
-  if (bytes.length < payloadStart) return "torn";
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const payload = bytes.subarray(payloadStart, payloadStart + view.getUint32(8));
-  const digest = sha256(concatBytes(bytes.subarray(0, headBytes), payload));
-  if (payload.length !== view.getUint32(8)) return "torn";
-  if (!equalBytes(digest, bytes.subarray(headBytes, payloadStart))) return "torn";
-  return { sequence: view.getBigUint64(0), payload };
 }
 
 async function syncDirectory(path: string): Promise<void> {

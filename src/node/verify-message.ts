@@ -24,11 +24,17 @@ export type SignatureContext = {
 
 /** Tells whether all signatures of a message hold and are of validators. */
 export function verifyMessage(message: ConsensusMessage, context: SignatureContext): boolean {
-  if (!verifyClaim(message, context)) return false;
-  if (!("prepares" in message)) return true;
-  if (!message.prepares.every((prepare) => verifyClaim(prepare, context))) return false;
-  if (!("roundChanges" in message)) return true;
-  return message.roundChanges.every((claim) => verifyClaim(claim, context));
+  return claimsIn(message).every((claim) => verifyClaim(claim, context));
+}
+
+/**
+ * Lists all that validators signed in a message, its own claim first. A liar may show a claim to
+ * nobody directly, and yet need it in a justification.
+ */
+export function claimsIn(message: ConsensusMessage): readonly Signed<Claim>[] {
+  if (!("prepares" in message)) return [message];
+  const changes = "roundChanges" in message ? message.roundChanges : [];
+  return [message, ...message.prepares, ...changes];
 }
 
 function verifyClaim(claim: Signed<Claim>, context: SignatureContext): boolean {

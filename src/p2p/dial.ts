@@ -10,7 +10,7 @@
  */
 import "./polyfill.ts";
 import { CODE_P2P, type Multiaddr, multiaddr } from "@multiformats/multiaddr";
-import { LedgerError } from "../base/errors.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
@@ -33,6 +33,7 @@ type DialerOptions = {
 };
 
 type Target = {
+  readonly text: string;
   readonly address: Multiaddr;
   delayMs: number;
   dialing: boolean;
@@ -62,29 +63,66 @@ export function parseAddress(address: string): Multiaddr {
   return parsed;
 }
 
-/** Dials the configured peers. */
+/** Dials the peers. */
 export class Dialer {
   readonly #options: DialerOptions;
   readonly #targets = new Map<PublicKey, Target>();
   readonly #stopping = new AbortController();
+  #started = false;
 
   /** @throws {LedgerError} P2P_ADDRESS_INVALID, KEY_INVALID */
   constructor(options: DialerOptions) {
     this.#options = options;
-    for (const peer of options.peers) {
-      if (peer.peerKey === options.ownKey) continue;
-      const address = parseAddress(peer.address).encapsulate(`/p2p/${peerIdOf(peer.peerKey)}`);
-      const delayMs = limits.redialMsMin;
-      this.#targets.set(peer.peerKey, { address, delayMs, dialing: false, timer: undefined });
-    }
+    for (const peer of options.peers) this.#add(peer);
   }
 
   /** Starts dialing. Of two peers the one with the lower key goes first, to get one connection. */
   start(): void {
-    for (const [peer, target] of this.#targets) {
-      if (this.#options.ownKey < peer) void this.#dial(peer, target);
-      else this.#later(peer, target);
+    this.#started = true;
+    for (const [peer, target] of this.#targets) this.#begin(peer, target);
+  }
+
+  /** Replaces the peers. Existing connections are the caller's to close. */
+  setPeers(peers: readonly PeerAddress[]): void {
+    const wanted = new Map(peers.map((peer) => [peer.peerKey, peer]));
+    for (const [peer, target] of this.#targets)
+      if (wanted.get(peer)?.address !== target.text) {
+        clearTimeout(target.timer);
+        this.#targets.delete(peer);
+      }
+    for (const peer of peers) {
+      if (this.#targets.has(peer.peerKey)) continue;
+      const target = this.#addKnown(peer);
+      if (target !== undefined && this.#started) this.#begin(peer.peerKey, target);
     }
+  }
+
+  #begin(peer: PublicKey, target: Target): void {
+    if (this.#options.ownKey < peer) void this.#dial(peer, target);
+    else this.#later(peer, target);
+  }
+
+  /** An address that others wrote may be wrong; that stops nobody. */
+  #addKnown(peer: PeerAddress): Target | undefined {
+    try {
+      return this.#add(peer);
+    } catch (error) {
+      if (!isLedgerError(error)) throw error;
+      this.#options.log.warn(
+        { peer: peer.peerKey, ...error.facts },
+        "address of a peer is unusable",
+      );
+      return undefined;
+    }
+  }
+
+  #add({ peerKey, address: text }: PeerAddress): Target | undefined {
+    if (peerKey === this.#options.ownKey) return undefined;
+    const address = parseAddress(text).encapsulate(`/p2p/${peerIdOf(peerKey)}`);
+    const delayMs = limits.redialMsMin;
+    const target = { text, address, delayMs, dialing: false, timer: undefined };
+    this.#targets.set(peerKey, target);
+    return target;
   }
 
   /** Ends all dials. */
@@ -102,7 +140,7 @@ export class Dialer {
   }
 
   #later(peer: PublicKey, target: Target): void {
-    if (this.#stopping.signal.aborted) return;
+    if (this.#stopping.signal.aborted || this.#targets.get(peer) !== target) return;
     const delayMs = target.delayMs * (0.5 + Math.random() / 2);
     target.delayMs = Math.min(2 * target.delayMs, limits.redialMsMax);
     target.timer = setTimeout(() => {

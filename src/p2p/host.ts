@@ -18,10 +18,10 @@ import { type Identify, identify } from "@libp2p/identify";
 import type { Libp2p, PrivateKey, StreamMuxerFactory } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { tcp } from "@libp2p/tcp";
-import { yamux } from "@libp2p/yamux";
 import { createLibp2p } from "libp2p";
 import { limits } from "../base/limits.ts";
 import type { Gate } from "./gate.ts";
+import { guardedYamux } from "./muxer.ts";
 
 /** The services of the host. */
 type HostServices = { readonly identify: Identify; readonly pubsub: GossipSub };
@@ -44,7 +44,7 @@ type HostOptions = {
 /** Returns a host that is built but not started. */
 export async function createHost(options: HostOptions): Promise<Host> {
   const wrap = options.wrapMuxer ?? ((factory: StreamMuxerFactory) => factory);
-  const makeMuxer = yamux(muxerLimits);
+  const makeMuxer = guardedYamux(muxerLimits);
   return createLibp2p<HostServices>({
     start: false,
     privateKey: options.privateKey,

@@ -251,6 +251,11 @@ export class Network {
     }
   }
 
+  /** Replaces the peers to stay connected to; one whose address is no address is left out. */
+  setPeers(peers: readonly PeerAddress[]): void {
+    this.#dialer.setPeers(peers);
+  }
+
   /** Disconnects a peer for a while, because what it sent proves that it is broken or lies. */
   suspendPeer(peer: PublicKey, reason: string): void {
     this.#suspend(peer, new Error(reason));

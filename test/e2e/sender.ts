@@ -52,10 +52,14 @@ export class TestSender {
   }
 }
 
-/** Registers a meter of the devnet's gateway. */
-export async function registerMeter(devnet: TestDevnet, meter: string): Promise<FinalTransaction> {
+/** Registers a meter of a gateway, that of the devnet unless another is given. */
+export async function registerMeter(
+  devnet: TestDevnet,
+  meter: string,
+  gatewaySigner: Signer = devnet.signers.gateway,
+): Promise<FinalTransaction> {
   const operator = new TestSender(devnet, devnet.signers.operator);
-  const gateway = didOf(devnet.signers.gateway.publicKey);
+  const gateway = didOf(gatewaySigner.publicKey);
   const call = { contract: "metering", method: "registerMeter" };
   const transaction = operator.sign(
     call.contract,

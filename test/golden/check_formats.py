@@ -132,6 +132,20 @@ def check_certificate(case, golden):
         yield f"commit of validator {index}", ref.verify(vote, signature, key), True
 
 
+def check_ready(case):
+    fields = [raw(case["chainId"]), case["height"], raw(case["blockHash"]), raw(case["peerKey"])]
+    message = ref.tagged("ready", ref.encode(fields))
+    yield "ready statement", message.hex(), case["message"]
+    signed = ref.verify(message, raw(case["signature"]), raw(case["validator"]))
+    yield "signature of the ready statement", signed, True
+
+
+def check_changes(cases):
+    for case in cases:
+        text = ref.canonical(case["change"])
+        yield f"id of change {case['change']['kind']}", ref.sha256(text.encode()).hex(), case["id"]
+
+
 def check_edge(table):
     for row in table["signatures"]:
         text = row["publicKey"]
@@ -154,6 +168,8 @@ def checks():
     yield from check_block(golden["block"])
     yield from check_messages(golden["messages"], golden)
     yield from check_certificate(golden["certificate"], golden)
+    yield from check_ready(golden["ready"])
+    yield from check_changes(golden["changes"])
     yield from check_edge(json.loads((HERE / "ed25519-edge.json").read_text("utf-8")))
 
 

@@ -36,6 +36,8 @@ import {
 } from "../../src/base/format/message.ts";
 import { decodeReceipt, encodeReceipt, type Receipt } from "../../src/base/format/receipt.ts";
 import { decodeTransaction, signTransaction } from "../../src/base/format/transaction.ts";
+import { changeId, type ValidatorChange } from "../../src/base/format/validator-change.ts";
+import { readyMessage } from "../../src/base/format/validator-ready.ts";
 import { valueHashOf } from "../../src/base/hash.ts";
 import { type Checkpoint, verifyEvidence } from "../../src/base/proof/evidence.ts";
 import { portableSigner } from "../../src/base/signer.ts";
@@ -161,6 +163,29 @@ function genesisCase() {
   };
 }
 
+function readyCase() {
+  const statement = { chainId, height: 1, blockHash: block.hash, peerKey: signerOf(2).publicKey };
+  const message = readyMessage(statement);
+  const signature = bytesToHex(signer.sign(message));
+  return { ...statement, validator: signer.publicKey, message: bytesToHex(message), signature };
+}
+
+const changes: readonly ValidatorChange[] = [
+  {
+    kind: "admit",
+    candidate: {
+      id: "grid",
+      name: "Netz \u00d6st",
+      validatorKey: didOf(signer.publicKey),
+      peerKey: didOf(signerOf(2).publicKey),
+      address: "/ip4/192.0.2.1/tcp/7401",
+    },
+  },
+  { kind: "add", ids: ["grid", "heat"] },
+  { kind: "remove", ids: ["grid"] },
+  { kind: "withdraw", id: "heat" },
+];
+
 function messageCase(message: ConsensusMessage) {
   const { kind, height, round, validator, signature } = message;
   const rest =
@@ -224,6 +249,8 @@ describe("formats.json", () => {
         })),
         bytes: bytesToHex(encodeCertificate(certificate)),
       },
+      ready: readyCase(),
+      changes: changes.map((change) => ({ change, id: changeId(change) })),
     });
   });
 

@@ -271,8 +271,14 @@ def without(value, *names):
 
 def genesis_state(genesis):
     state = {"system/chain/info": {"name": genesis["name"], "engineHash": genesis["engineHash"]}}
+    administrators = [one["did"] for one in genesis["accounts"] if "administrator" in one["roles"]]
+    state["system/chain/administrators"] = sorted(administrators)
+    voters = sorted(genesis["members"], key=lambda member: key_of(member["validatorKey"]))
+    state["system/validators/000000000001"] = [member["validatorKey"] for member in voters]
     for member in genesis["members"]:
         state[f"system/member/{member['id']}"] = without(member, "id")
+        node = {"member": member["id"], "name": member["name"], "roles": ["node"], "status": "active"}
+        state[f"system/node/{member['peerKey']}"] = node
     for role, description in genesis["roles"].items():
         state[f"system/role/{role}"] = {"description": description}
     for table in ("account", "device"):

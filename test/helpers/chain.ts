@@ -10,6 +10,7 @@ import {
   defaultParameters,
   type GenesisBlock,
   genesisBlock,
+  type LedgerParameters,
 } from "../../src/base/format/genesis.ts";
 import { type Certificate, claimMessage } from "../../src/base/format/message.ts";
 import { encodeReceipt } from "../../src/base/format/receipt.ts";
@@ -43,14 +44,17 @@ const sender = signers[8] as Signer;
 export type ToyChanges = Readonly<Record<string, number | null>>;
 
 /** The genesis of the test chain; another name makes another chain. */
-export function testGenesis(name = "test ledger"): GenesisBlock {
+export function testGenesis(
+  name = "test ledger",
+  parameters: Partial<LedgerParameters> = {},
+): GenesisBlock {
   const did = (index: number) => didOf((signers[index] as Signer).publicKey);
   return genesisBlock({
     format: "loopledger-genesis-v0",
     name,
     timestampMs: 1_600_000_000_000,
     engineHash: zeroHash,
-    parameters: defaultParameters,
+    parameters: { ...defaultParameters, ...parameters },
     roles: { operator: "operates" },
     members: [0, 1, 2, 3].map((index) => ({
       id: `member-${index}`,

@@ -6,12 +6,14 @@
  * When a test of the file failed, directory and logs are kept and their path is printed.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll } from "vitest";
+import { parse, stringify } from "yaml";
 import { didOf } from "../../src/base/format/did.ts";
 import { type Genesis, genesisBlock, parseGenesis } from "../../src/base/format/genesis.ts";
 import type { Signer } from "../../src/base/keys.ts";
@@ -40,11 +42,20 @@ export type DevnetOptions = {
   readonly contracts?: readonly { readonly name: string; readonly source: string }[];
   /** Roles of further accounts, each of its own key; see `TestDevnet.extra`. */
   readonly extraAccounts?: readonly (readonly string[])[];
+  /** So many of the nodes are members of the genesis; the others are `joining`. */
+  readonly founders?: number;
   /** How a node is started, where that matters. */
-  readonly launch?: (index: number) => { readonly program?: string; readonly env?: Environment };
+  readonly launch?: (index: number) => Launch;
 };
 
 type Environment = Readonly<Record<string, string>>;
+
+type Launch = {
+  readonly program?: string;
+  readonly env?: Environment;
+  /** A command that becomes the node's process by running what follows it. */
+  readonly command?: readonly string[];
+};
 
 /** Who signs in tests. */
 export type TestSigners = {
@@ -60,10 +71,11 @@ export class TestNode {
   readonly files: DevnetNode;
   /** Speaks to this node only. */
   readonly client: LedgerClient;
-  readonly #launch: { readonly program?: string; readonly env?: Environment };
+  readonly #launch: Launch;
   #child: ChildProcess | undefined;
+  #isStopped = false;
 
-  constructor(files: DevnetNode, launch: { program?: string; env?: Environment }) {
+  constructor(files: DevnetNode, launch: Launch) {
     this.name = files.name;
     this.url = files.url;
     this.files = files;
@@ -78,25 +90,55 @@ export class TestNode {
   /** Starts the process; does not wait until it is ready. */
   start(): void {
     if (this.isRunning) throw new Error(`${this.name} runs already`);
-    const { program = programFile, env = {} } = this.#launch;
+    const { program = programFile, env = {}, command = [] } = this.#launch;
     const log = openSync(this.files.logFile, "a");
-    this.#child = spawn(
-      process.execPath,
-      [program, "node", "start", "--config", this.files.configFile, "--until-stdin-ends"],
-      { stdio: ["pipe", log, log], env: { ...process.env, ...env } },
-    );
+    const args = [program, "node", "start", "--config", this.files.configFile];
+    const [first, ...rest] = [...command, process.execPath, ...args, "--until-stdin-ends"];
+    this.#child = spawn(first as string, rest, {
+      stdio: ["pipe", log, log],
+      env: { ...process.env, ...env },
+    });
     closeSync(log);
+    this.#isStopped = false;
+  }
+
+  /** Tells whether the process ended although nobody here ended it. */
+  get hasEndedByItself(): boolean {
+    return this.#child !== undefined && !this.isRunning && !this.#isStopped;
+  }
+
+  /**
+   * Halts the process with SIGSTOP until the answer is called. A small process does it, and lets
+   * the node go on when the test process dies: a halted node would not notice that and stay.
+   */
+  async pause(): Promise<() => Promise<void>> {
+    const pid = this.#child?.pid;
+    if (pid === undefined || !this.isRunning) throw new Error(`${this.name} does not run`);
+    const script = `kill -STOP ${pid} && echo && read -r line; kill -CONT ${pid}`;
+    const keeper = spawn("sh", ["-c", script], { stdio: ["pipe", "pipe", "ignore"] });
+    const ended = once(keeper, "exit");
+    await Promise.race([once(keeper.stdout, "data"), ended]);
+    return async () => {
+      keeper.stdin.end();
+      await ended;
+    };
   }
 
   /** Ends the process and waits until it is gone. */
   async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
     const child = this.#child;
     if (child === undefined || !this.isRunning) return;
+    this.#isStopped = true;
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.kill(signal);
     const late = setTimeout(() => child.kill("SIGKILL"), stopMsMax);
     await ended;
     clearTimeout(late);
+  }
+
+  /** Id of the process that was started last. */
+  get processId(): number | undefined {
+    return this.#child?.pid;
   }
 
   /** Exit code of the last process; `undefined` while it runs, null when a signal ended it. */
@@ -281,14 +323,17 @@ export function pause(ms: number): Promise<void> {
 /** The keys' chain is the file's: extras need another genesis, before any node has started. */
 async function withExtras(
   devnet: Devnet,
-  { contracts = [], extraAccounts = [] }: DevnetOptions,
+  { contracts = [], extraAccounts = [], founders }: DevnetOptions,
 ): Promise<{ genesis: Genesis; extra: Signer[] }> {
   const genesis = parseGenesis(readFileSync(devnet.genesisFile, "utf8"));
   const extra = extraAccounts.map((_, index) =>
     nativeSigner(Buffer.alloc(32, `loopledger test ${index}`)),
   );
-  if (contracts.length + extra.length === 0) return { genesis, extra };
-  const { name, timestampMs, members, accounts, devices, parameters } = genesis;
+  if (contracts.length + extra.length === 0 && founders === undefined) return { genesis, extra };
+  const { name, timestampMs, devices, parameters } = genesis;
+  const members = genesis.members.slice(0, founders);
+  const ids = members.map(({ id }) => id);
+  const accounts = genesis.accounts.filter(({ member: of }) => ids.includes(of));
   const member = members[0]?.id ?? "";
   const added = extra.map((signer, index) => ({
     did: didOf(signer.publicKey),
@@ -300,7 +345,24 @@ async function withExtras(
   const made = await makeGenesis({ ...plan, parameters }, [...standardContracts(), ...contracts]);
   genesisBlock(made);
   await writeFile(devnet.genesisFile, JSON.stringify(made));
+  if (founders !== undefined) await writeJoining(devnet, genesis.members, founders);
   return { genesis: made, extra };
+}
+
+/** Founders know each other only; who joins knows the first of them, and the ledger the rest. */
+async function writeJoining(
+  devnet: Devnet,
+  members: Genesis["members"],
+  founders: number,
+): Promise<void> {
+  type Config = { p2p: { peers: { peerKey: string }[] } };
+  for (const [index, { configFile }] of devnet.nodes.entries()) {
+    const config = parse(readFileSync(configFile, "utf8")) as Config;
+    const known = members.slice(0, index < founders ? founders : 1).map(({ peerKey }) => peerKey);
+    const peers = config.p2p.peers.filter(({ peerKey }) => known.includes(peerKey));
+    const p2p = { ...config.p2p, peers };
+    await writeFile(configFile, stringify({ ...config, p2p, joining: index >= founders }));
+  }
 }
 
 async function signerOf(devnet: Devnet, name: string): Promise<Signer> {

@@ -11,62 +11,22 @@
  */
 import { describe, expect, it } from "vitest";
 import { Cluster } from "../sim/cluster.ts";
+import { runDisturbed } from "../sim/disturbed-run.ts";
 import { keyOf } from "../sim/fake-keys.ts";
 import { Random } from "../sim/random.ts";
 
 const seedOf = (index: number) => Number(process.env.SEED ?? index);
 const runs = process.env.SEED === undefined ? 50 : 1;
 
-/** One fault or its end, at a random moment. */
-function disturb(cluster: Cluster, random: Random): void {
-  const index = random.below(cluster.nodes.length);
-  const { up } = cluster.node(index);
-  switch (random.below(6)) {
-    case 0:
-      cluster.groups = cluster.nodes.map(() => random.below(2));
-      return;
-    case 1:
-      cluster.groups = cluster.nodes.map(() => 0);
-      return;
-    case 2:
-    case 3:
-      if (up) cluster.crash(index);
-      else cluster.restart(index);
-      return;
-    case 4:
-      if (!up) cluster.restart(index, { wipedLedger: random.chance(0.3) });
-      return;
-    default:
-      cluster.lossRate = random.chance(0.5) ? 0 : random.next() * 0.4;
-  }
-}
-
-function heal(cluster: Cluster): void {
-  cluster.lossRate = 0;
-  cluster.groups = cluster.nodes.map(() => 0);
-  for (const { index, up } of cluster.nodes) if (!up) cluster.restart(index);
-}
-
 it("agreement and liveness hold under loss, duplicates, delay, partitions and crashes", () => {
   let laterRounds = 0;
   for (let run = 0; run < runs; run += 1) {
     const seed = seedOf(run);
-    const random = new Random(seed);
-    const count = [3, 4, 4, 5, 7][random.below(5)] as number;
-    const cluster = new Cluster({ count, seed });
-    cluster.duplicateRate = random.next() * 0.2;
-    cluster.delayMsMax = 10 + random.below(400);
-    for (let turn = 0; turn < 12; turn += 1) {
-      cluster.submit(`${turn}`);
-      cluster.run(100 + random.below(1_500));
-      disturb(cluster, random);
-    }
-    heal(cluster);
-    cluster.submit("last");
-    const height = Math.max(...cluster.heights());
-    const isDone = () => cluster.nodes.every(({ ledger }) => ledger.transactions.includes("last"));
-    expect(cluster.runUntil(isDone, 30_000), `seed ${seed} is live`).toBe(true);
-    expect(Math.max(...cluster.heights()), `seed ${seed} decides`).toBeGreaterThanOrEqual(height);
+    const { cluster, isLive, heightBefore } = runDisturbed(seed);
+    expect(isLive, `seed ${seed} is live`).toBe(true);
+    expect(Math.max(...cluster.heights()), `seed ${seed} decides`).toBeGreaterThanOrEqual(
+      heightBefore,
+    );
     const decided = cluster.node(0).ledger.decided;
     laterRounds += decided.filter(({ certificate }) => certificate.round > 0).length;
   }

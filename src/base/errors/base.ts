@@ -21,6 +21,12 @@ export const baseErrors = {
     meaning: "A public key or did:key is malformed, of small order, or not canonical.",
     next: "Make a new key with `loopledger key new`.",
   },
+  EQUIVOCATION_INVALID: {
+    httpStatus: 400,
+    facts: ["reason"],
+    meaning: "Two signed consensus claims do not convict a validator of equivocation.",
+    next: "Report exactly what the two messages held; the reason says what does not fit.",
+  },
   TRANSACTION_TOO_LARGE: {
     httpStatus: 413,
     facts: ["bytes", "bytesMax"],

@@ -147,6 +147,30 @@ export const ledgerErrors = {
     meaning: "Executing a certified block gave another root than its header states.",
     next: "Do not delete anything. Compare software versions with the other stakeholders.",
   },
+  LEDGER_PRUNED: {
+    httpStatus: 410,
+    facts: ["height", "baseHeight"],
+    meaning: "This node pruned it, or began with a snapshot: it has nothing from up to the base.",
+    next: "Ask a node that keeps all blocks, or for something above `baseHeight`.",
+  },
+  LEDGER_BASE_CORRUPT: {
+    httpStatus: 500,
+    facts: ["height", "reason"],
+    meaning: "What the ledger begins with on this node, a certified snapshot, is damaged.",
+    next: "Restart the node: it fetches a snapshot from its peers anew. Check the disk.",
+  },
+  LEDGER_CHECKPOINT_DIFFERS: {
+    httpStatus: 500,
+    facts: ["height", "expected", "actual"],
+    meaning: "The chain has another block at the height of the configured checkpoint.",
+    next: "Do not go on: ask the other stakeholders which block is theirs, and where the keys are.",
+  },
+  SNAPSHOT_INVALID: {
+    httpStatus: 502,
+    facts: ["height", "reason"],
+    meaning: "A snapshot, or a part of it, that a peer sent is not what a quorum certified.",
+    next: "Nothing: another peer is asked. Look at that peer if it happens again.",
+  },
   LEDGER_CHAIN_MISMATCH: {
     httpStatus: 500,
     facts: ["expected", "actual"],
@@ -162,8 +186,14 @@ export const ledgerErrors = {
   LEDGER_WRITE_FAILED: {
     httpStatus: 503,
     facts: ["height", "reason"],
-    meaning: "Writing a block to disk failed; the node no longer appends.",
-    next: "Free disk space or repair the disk, then restart the node.",
+    meaning: "Writing a block to disk failed; the node stops taking part until it can write.",
+    next: "Free disk space or mend the disk: the node goes on by itself.",
+  },
+  LEDGER_STORE_CLOSED: {
+    httpStatus: 503,
+    facts: ["directory"],
+    meaning: "The ledger store is closed: the node opens it anew, or stops.",
+    next: "Ask again in a moment, or ask another node.",
   },
   LEDGER_STORE_MISSING: {
     httpStatus: 404,

@@ -39,4 +39,10 @@ export const networkErrors = {
     meaning: "A peer did not answer a sync request, refused it, or answered out of bounds.",
     next: "Ask another peer.",
   },
+  P2P_SYNC_PRUNED: {
+    httpStatus: 502,
+    facts: ["peer", "request", "height"],
+    meaning: "A peer has this no more: its blocks begin above, or its snapshot is at, `height`.",
+    next: "Another peer is asked. If all answer so, start from a snapshot: `sync: snapshot`.",
+  },
 } as const satisfies Record<string, ErrorRow>;

@@ -27,6 +27,24 @@ export const nodeErrors = {
     meaning: "The record of what this validator signed last is damaged.",
     next: "Do not delete it: find out what damaged the disk; see docs/CONSENSUS.md on lost records.",
   },
+  SIGNING_RECORD_UNWRITABLE: {
+    httpStatus: 503,
+    facts: ["file", "reason"],
+    meaning: "The record of what this validator signs cannot be written, so it signs nothing.",
+    next: "Free disk space or mend the disk: the node goes on by itself.",
+  },
+  NODE_DISK_FULL: {
+    httpStatus: 503,
+    facts: ["directory", "bytes", "bytesMin"],
+    meaning: "After a failed write the node goes on only with `bytesMin` bytes free.",
+    next: "Free disk space: the node goes on by itself.",
+  },
+  NODE_STOPPED: {
+    httpStatus: 503,
+    facts: [],
+    meaning: "The node stops; what was asked of it is not done.",
+    next: "Ask another node, or this one when it is back.",
+  },
   NODE_KEY_IN_USE: {
     httpStatus: 409,
     facts: ["publicKey"],
@@ -42,8 +60,8 @@ export const nodeErrors = {
   NODE_KEY_FOREIGN: {
     httpStatus: 409,
     facts: ["file", "key"],
-    meaning: "A key file holds a key that no member of the genesis has.",
-    next: "Use the key file that belongs to this genesis.",
+    meaning: "A key file holds a key that no member or candidate of this ledger has.",
+    next: "Use the key file that belongs to this genesis; a node that is to join has `joining: true`.",
   },
   CONTRACTS_NOT_BUILT: {
     httpStatus: 500,

@@ -8,13 +8,18 @@
  * | key | value |
  * |---|---|
  * | `system/chain/info` | `{"engineHash","name"}` |
- * | `system/member/<id>` | `{"name","peerKey","validatorKey"}`, keys as did:key |
+ * | `system/chain/administrators` | `[did, ...]` ascending: accounts that had the role in the genesis |
+ * | `system/member/<id>` | `{"address"?,"name","peerKey","validatorKey"}`, keys as did:key |
+ * | `system/node/<did of peerKey>` | `{"member","name","roles":["node"],"status"}`: the nodes of members and candidates, as senders |
+ * | `system/validators/<height>` | `[did, ...]`: validators from that height (12 hexadecimal digits) on, in the order of their raw keys |
  * | `system/role/<role>` | `{"description"}` |
  * | `system/account/<did>` | `{"member","name","roles","status"}`: people and services |
  * | `system/device/<did>` | `{"member","name","roles","status"}`: gateways and meters that sign |
  * | `system/contract/<name>` | `{"bundleHash","imageHash","methods","views"}` |
  * | `system/parameter/<name>` | an integer |
  * | `system/window/<did>` | replay window of a sender, written by the executor |
+ *
+ * What the system contract adds while the ledger runs: src/ledger/system/tables.ts.
  */
 import { z } from "zod";
 import { compareUtf8, utf8 } from "../bytes.ts";
@@ -26,9 +31,12 @@ import { merkleRoot } from "../proof/merkle.ts";
 import { stateRootOf } from "../proof/state-proof.ts";
 import { checkPublicKey } from "../verifier.ts";
 import { type Header, headerHash, validatorsHash } from "./block.ts";
-import { publicKeyOf } from "./did.ts";
+import { didOf, publicKeyOf } from "./did.ts";
 import { canonicalJson, parseJson } from "./json.ts";
 import { namePattern } from "./transaction.ts";
+
+/** The contract that is part of the node: members, senders, contracts, parameters (D19). */
+export const systemContract = "system";
 
 const Name = z.string().regex(namePattern);
 const Text = z.string().min(1).max(200);
@@ -38,12 +46,23 @@ const DidText = z.string().superRefine((text, context) => {
   if (message !== undefined) context.addIssue({ code: "custom", message });
 });
 
-const Member = z.strictObject({
+/** A multiaddress such as /ip4/192.0.2.1/tcp/7401. */
+const Address = z
+  .string()
+  .max(200)
+  .regex(/^\/(ip4|ip6|dns|dns4|dns6)\/[a-zA-Z0-9.:-]+\/tcp\/\d{1,5}$/);
+
+/** Schema of a member: a stakeholder with its two keys and, if it wishes, where its node listens. */
+export const Member = z.strictObject({
   id: Name,
   name: Text,
   validatorKey: DidText,
   peerKey: DidText,
+  address: Address.optional(),
 });
+
+/** A member, or a candidate that is to become one. */
+export type Member = z.infer<typeof Member>;
 
 const Account = z.strictObject({
   did: DidText,
@@ -71,6 +90,12 @@ const Parameters = z.strictObject({
     .max(limits.blockBytesMax),
   clockDriftMs: z.int().min(0),
   heartbeatMs: z.int().min(100),
+  /** Heights that are multiples of it have a snapshot (ADR 0022). */
+  snapshotInterval: z
+    .int()
+    .min(limits.snapshotIntervalMin)
+    .max(limits.snapshotIntervalMax)
+    .default(limits.snapshotIntervalDefault),
 });
 
 /** Schema of the genesis file. */
@@ -100,6 +125,7 @@ export const defaultParameters: LedgerParameters = {
   blockBytesMax: limits.blockBytesMax,
   clockDriftMs: limits.clockDriftMsDefault,
   heartbeatMs: limits.heartbeatMsDefault,
+  snapshotInterval: limits.snapshotIntervalDefault,
 };
 
 /** All that follows from a genesis file. */
@@ -133,7 +159,7 @@ export function parseGenesis(text: string): Genesis {
 
 /** Derives state, header and chain id. The same file gives the same chain id everywhere. */
 export function genesisBlock(genesis: Genesis): GenesisBlock {
-  const validators = genesis.members.map((member) => publicKeyOf(member.validatorKey)).sort();
+  const validators = validatorsOf(genesis);
   const state = genesisState(genesis);
   const setHash = validatorsHash(validators);
   const header: Header = {
@@ -152,10 +178,39 @@ export function genesisBlock(genesis: Genesis): GenesisBlock {
   return { chainId: headerHash(header), header, validators, state };
 }
 
+/** Returns the state key of the validators from a height on. */
+export function validatorsKey(height: number): string {
+  return `system/validators/${height.toString(16).padStart(12, "0")}`;
+}
+
+/** The entry that lets the node of a member or candidate send transactions by itself. */
+export function nodeAccount(member: string, name: string) {
+  return { member, name, roles: ["node"], status: "active" };
+}
+
+/** Role of the accounts that approve changes of the validator set. */
+export const administratorRole = "administrator";
+
+function administratorsOf({ accounts }: Genesis): string[] {
+  const found = accounts.filter(({ roles }) => roles.includes(administratorRole));
+  return found.map(({ did }) => did).sort();
+}
+
+function validatorsOf({ members }: Genesis): PublicKey[] {
+  return members.map(({ validatorKey }) => publicKeyOf(validatorKey)).sort();
+}
+
 function genesisState(genesis: Genesis): [string, string][] {
   const { name, engineHash } = genesis;
-  const entries: [string, unknown][] = [["system/chain/info", { name, engineHash }]];
-  for (const { id, ...member } of genesis.members) entries.push([`system/member/${id}`, member]);
+  const entries: [string, unknown][] = [
+    ["system/chain/info", { name, engineHash }],
+    ["system/chain/administrators", administratorsOf(genesis)],
+    [validatorsKey(1), validatorsOf(genesis).map(didOf)],
+  ];
+  for (const { id, ...member } of genesis.members) {
+    entries.push([`system/member/${id}`, member]);
+    entries.push([`system/node/${member.peerKey}`, nodeAccount(id, member.name)]);
+  }
   for (const [role, description] of Object.entries(genesis.roles))
     entries.push([`system/role/${role}`, { description }]);
   for (const table of ["account", "device"] as const)
@@ -189,6 +244,13 @@ function checkedUnique(genesis: Genesis): Genesis {
     "contracts.name",
     contracts.map(({ name }) => name),
   );
+  if (contracts.some(({ name }) => name === systemContract))
+    throw new LedgerError("GENESIS_INVALID", { path: "contracts.name", reason: "it is taken" });
+  if (administratorsOf(genesis).length > limits.administratorsMax)
+    throw new LedgerError("GENESIS_INVALID", {
+      path: "accounts",
+      reason: "too many administrators",
+    });
   const ids = new Set(members.map(({ id }) => id));
   for (const { did, member } of [...accounts, ...devices])
     if (!ids.has(member))

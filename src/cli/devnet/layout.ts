@@ -7,6 +7,7 @@
  * | `genesis.json` | the genesis all nodes share |
  * | `passphrase` | passphrase of all its key files, mode 0600; a devnet guards no value |
  * | `keys/<operator, biller, gateway>.json` | keys of those who send transactions |
+ * | `keys/<member>-administrator.json` | keys of those who approve changes of the validators |
  * | `nodes/<name>/node.yaml` | configuration; beside it keys, signing record, `ledger/`, `log`, `process.json` |
  * | `gateway/` | outbox of `gateway replay` |
  */
@@ -21,6 +22,16 @@ const stakeholders = ["heat-producer", "data-centre", "municipality", "grid-oper
 
 /** Keys that a devnet makes for those who send transactions. */
 export const devnetKeys = ["operator", "biller", "gateway"] as const;
+
+/** Name of the key of a member's administrator, who approves changes of the validators. */
+export function administratorKeyName(member: string): string {
+  return `${member}-administrator`;
+}
+
+/** Tells whether a name may be that of a devnet's key. */
+export function isDevnetKeyName(name: string): boolean {
+  return devnetKeys.some((key) => key === name) || /^[a-z0-9-]+-administrator$/.test(name);
+}
 
 /** Peers listen this far above the HTTP ports. */
 export const peerPortDistance = 100;

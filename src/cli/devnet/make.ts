@@ -6,10 +6,11 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { stringify } from "yaml";
 import { LedgerError } from "../../base/errors.ts";
-import type { Genesis } from "../../base/format/genesis.ts";
+import { administratorRole, type Genesis } from "../../base/format/genesis.ts";
 import { makeGenesis, standardContracts } from "../../node/genesis-maker.ts";
 import { createKeyFile, type KeyPurpose } from "../../node/key-file.ts";
 import {
+  administratorKeyName,
   clientFileOf,
   clientFileText,
   type Devnet,
@@ -68,15 +69,19 @@ async function devnetGenesis(
   key: (name: string, purpose: KeyPurpose) => Promise<string>,
 ): Promise<Genesis> {
   const member = members[0]?.id ?? "";
-  const account = async (name: string, roles: string[]) => ({
+  const account = async (name: string, roles: string[], of = member) => ({
     did: await key(name, "account"),
-    member,
+    member: of,
     name,
     roles,
   });
+  const administrators = members.map(({ id }) =>
+    account(administratorKeyName(id), [administratorRole], id),
+  );
   const accounts = [
-    await account("operator", ["administrator", "operator"]),
+    await account("operator", ["operator"]),
     await account("biller", ["biller"]),
+    ...(await Promise.all(administrators)),
   ];
   const gateway = await key("gateway", "gateway");
   const devices = [{ did: gateway, member, name: "gateway", roles: ["gateway"] }];

@@ -29,6 +29,9 @@ import { merklePath, merkleRoot } from "../../../src/base/proof/merkle.ts";
 import { isStateKey } from "../../../src/base/proof/state-proof.ts";
 import { portableSigner } from "../../../src/base/signer.ts";
 import { StateTree } from "../../../src/ledger/state-tree.ts";
+import type { KeyRange } from "../../../src/ledger/types.ts";
+import { membershipView } from "../../../src/node/membership-view.ts";
+import { readSetChanges, validatorsAt } from "../../../src/node/set-changes.ts";
 
 const signers = Array.from({ length: 10 }, (_, index) =>
   portableSigner(new Uint8Array(32).fill(index + 1)),
@@ -123,6 +126,9 @@ export class FakeNode {
       ledger,
       submit: (bytes) => this.#submit(bytes),
       status: () => this.#status(),
+      validatorsAt: (height) => validatorsAt(ledger.state, height),
+      validatorChanges: (from) => readSetChanges(ledger, from),
+      membership: () => membershipView(ledger.state, ledger.tip.timestampMs),
       readValueAt: async (key, height) => {
         const value = this.#at(height)?.state.get(key);
         return value === undefined ? undefined : { value, writtenAt: height };
@@ -208,8 +214,12 @@ export class FakeNode {
         name: `Member ${index}`,
         height: index === 3 ? undefined : header.height + 1,
         round: index === 3 ? undefined : 0,
+        votedHeight: index === 3 ? undefined : 3,
+        clockOffsetMs: index === 3 ? undefined : -12.4,
+        passedOver: index === 3,
         lastSeenMs: index === 3 ? undefined : 1_700_000_000_000.5,
       })),
+      equivocations: [],
       notReady: this.notReady,
       stateRoot: header.stateRoot,
       refused: { TRANSACTION_EXPIRED: 2 },
@@ -249,8 +259,11 @@ export class FakeNode {
         const { state } = self.#tip;
         return {
           get: (key: string) => state.get(key),
-          range: ({ from, to }: { from: string; to: string }) =>
-            [...state].filter(([key]) => key >= from && key < to),
+          range: ({ from, to, reverse, limit }: KeyRange) => {
+            const rows = [...state].filter(([key]) => key >= from && key < to);
+            rows.sort(([left], [right]) => compareUtf8(left, right) * (reverse ? -1 : 1));
+            return rows.slice(0, limit);
+          },
         };
       },
       get mempool() {

@@ -33,7 +33,9 @@ it("shows the status with the table of validators", async () => {
   expect(json.parameters.callGasMax).toBe(limits.callGasMax);
   expect(json.validators).toHaveLength(4);
   expect(json.validators[0]).toMatchObject({ name: "Member 0", height: 4, round: 0 });
+  expect(json.validators[0]).toMatchObject({ votedHeight: 3, clockOffsetMs: -12 });
   expect(json.validators[3]).toMatchObject({ height: null, round: null, lastSeenMs: null });
+  expect(json.validators[3]).toMatchObject({ votedHeight: null, passedOver: true });
 });
 
 it("gives the genesis file to the byte", async () => {

@@ -3,7 +3,9 @@
  * an accepted one in one thing.
  */
 import { describe, expect, it } from "vitest";
+import { blockOf } from "../../../src/base/format/block.ts";
 import type { ProposalMessage } from "../../../src/base/format/message.ts";
+import { highestPrepared } from "../../../src/consensus/justification.ts";
 import { keyOf } from "../../sim/fake-keys.ts";
 import {
   blockBy,
@@ -21,6 +23,9 @@ const prepares = preparedBy([0, 1, 2], 0, x).prepares;
 const certificate = preparedBy([0, 1, 2], 0, x);
 const changesTo1 = [0, 1, 2].map((validator) => roundChangeOf(validator, 1));
 const changesWithX = [roundChangeOf(0, 1, certificate), ...changesTo1.slice(1)];
+
+/** Extends the tip of height 0, but says that it is of height 2. */
+const atHeight2 = blockOf({ ...x.header, height: 2 }, x.transactions);
 
 /** Tells whether validator 3 takes the proposal up, and whether it looks at the time. */
 function verdict(proposal: ProposalMessage): string {
@@ -41,6 +46,7 @@ describe("round 0", () => {
     ["a sender outside the set", proposalOf(7, 0, blockBy(7, "z"))],
     ["a hash that is not the block's", { ...proposalOf(0, 0, x), block: blockBy(0, "other") }],
     ["a block of another network", proposalOf(0, 0, blockBy(0, "x", 5))],
+    ["a block of another height", proposalOf(0, 0, atHeight2)],
   ])("refuses %s", (_name, proposal) => {
     expect(verdict(proposal)).toBe("refused");
   });
@@ -171,6 +177,43 @@ describe("a later round with a prepared block", () => {
     expect(verdict(proposal)).toBe("refused");
   });
 
+  it("refuses a quorum with a surplus, when one of it is counted twice", () => {
+    const surplus = [...roundChanges, roundChanges[1] as never];
+    expect(verdict(proposalOf(1, 1, x, { roundChanges: surplus, prepares }))).toBe("refused");
+    const twice = [...prepares, prepares[0] as never];
+    expect(verdict(proposalOf(1, 1, x, { roundChanges, prepares: twice }))).toBe("refused");
+  });
+
+  it("accepts more than a quorum of distinct ones", () => {
+    const all = [...roundChanges, roundChangeOf(3, 1)];
+    expect(verdict(proposalOf(1, 1, x, { roundChanges: all, prepares }))).toBe("prepared");
+  });
+
+  it("refuses a block that no round change reports, though liars prepared it", () => {
+    const preparesOfY = preparedBy([0, 1, 2], 0, y).prepares;
+    const other = proposalOf(1, 1, y, { roundChanges, prepares: preparesOfY });
+    expect(verdict(other)).toBe("refused");
+  });
+
+  it("refuses a block that is reported for a lower round only, though liars prepared it", () => {
+    const changes = [
+      roundChangeOf(0, 2, certificate),
+      roundChangeOf(1, 2, preparedBy([1, 2, 3], 1, y)),
+      roundChangeOf(2, 2),
+    ];
+    const preparesOf1 = preparedBy([0, 1, 2], 1, x).prepares;
+    const lower = proposalOf(2, 2, x, { roundChanges: changes, prepares: preparesOf1 });
+    expect(verdict(lower)).toBe("refused");
+  });
+
+  it("takes the highest round in whatever order it is reported", () => {
+    const of = (round: number) => ({ prepared: { round, blockHash: x.hash } });
+    const none = { prepared: undefined };
+    expect(highestPrepared([of(1), none, of(3), of(2), none])).toBe(3);
+    expect(highestPrepared([none, of(0), none])).toBe(0);
+    expect(highestPrepared([none, none])).toBeUndefined();
+  });
+
   it("is not fooled by a liar that claims another hash for the same round", () => {
     const lie = { ...roundChangeOf(2, 1), prepared: { round: 0, blockHash: y.hash } };
     const changes = [roundChangeOf(0, 1, certificate), roundChangeOf(1, 1), lie];
@@ -200,6 +243,7 @@ describe("a round change", () => {
     ["a block without a claim", { ...roundChangeOf(0, 1), preparedBlock: x }],
     ["prepares without a claim", { ...roundChangeOf(0, 1), prepares }],
     ["a prepared round not below its own", roundChangeOf(0, 1, preparedBy([0, 1, 2], 1, x))],
+    ["a block of another height", roundChangeOf(0, 1, preparedBy([0, 1, 2], 0, atHeight2))],
   ])("is dropped with %s", (_name, message) => {
     expect(kept(message)).toBe(false);
   });

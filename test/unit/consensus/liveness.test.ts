@@ -42,6 +42,27 @@ describe("networks of every size", () => {
   });
 });
 
+it("one dead validator of four costs few time-outs, and is among the proposers once it is back", () => {
+  const cluster = new Cluster({ count: 4 });
+  const decide = (heights: number) => {
+    const first = cluster.node(0).ledger.tip.height + 1;
+    for (let height = first; height < first + heights; height += 1) {
+      cluster.submit(`transaction ${height}`);
+      expect(cluster.runToHeight(height, 5_000)).toBe(true);
+    }
+    return cluster.node(0).ledger.decided.slice(-heights);
+  };
+  cluster.crash(2);
+  const slow = decide(140).filter(({ certificate }) => certificate.round > 0);
+  expect(slow.length).toBeGreaterThanOrEqual(5);
+  expect(slow.length).toBeLessThanOrEqual(8);
+  cluster.restart(2);
+  cluster.run(2_000);
+  const back = decide(80);
+  expect(back.every(({ certificate }) => certificate.round === 0)).toBe(true);
+  expect(back.slice(-8).filter(({ block }) => block.header.proposer === keyOf(2))).toHaveLength(2);
+});
+
 it("makes empty blocks only when the heartbeat is due", () => {
   const cluster = new Cluster({ count: 4, heartbeatMs: 60_000 });
   cluster.run(59_000);

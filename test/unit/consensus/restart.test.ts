@@ -123,6 +123,60 @@ describe("after a restart", () => {
   });
 });
 
+describe("what a record binds", () => {
+  const y = blockBy(1, "y");
+  const roundChange = { kind: "roundChange", height: 1, round: 1, prepared: undefined } as const;
+  const prepareY = { kind: "prepare", height: 1, round: 1, blockHash: y.hash } as const;
+  const record: SigningRecord = {
+    height: 1,
+    round: 1,
+    claims: [roundChange, prepareY],
+    proposal: undefined,
+    prepared: undefined,
+  };
+  const roundChanges = [0, 1, 2].map((validator) => roundChangeOf(validator, 1));
+  const restored = () => new Probe(4, 3).feed({ kind: "restored", record });
+
+  it("is the block voted for after a round change of the same round", () => {
+    const probe = restored();
+    probe.hear(proposalOf(1, 1, blockBy(1, "other"), { roundChanges }));
+    expect(probe.of("checkBlock")).toEqual([]);
+    probe.hear(proposalOf(1, 1, y, { roundChanges }));
+    expect(probe.of("checkBlock")).toMatchObject([{ block: { hash: y.hash }, fresh: false }]);
+  });
+
+  it("is nothing in a later round", () => {
+    const other = blockBy(2, "other");
+    const to2 = [0, 1, 2].map((validator) => roundChangeOf(validator, 2));
+    const probe = restored().hear(proposalOf(2, 2, other, { roundChanges: to2 }));
+    expect(probe.of("checkBlock")).toMatchObject([{ block: { hash: other.hash }, fresh: true }]);
+  });
+
+  it("is signed again with what came along, and nothing else", () => {
+    const before = committing().timeout().signAll();
+    const { attachments } = before.of("sign").at(-1) ?? {};
+    expect(attachments).toMatchObject({ block: { hash: x.hash }, roundChanges: [] });
+    expect(attachments?.prepares).toHaveLength(3);
+    const [again, ...rest] = restarted(before, 1).of("sign");
+    expect(rest).toEqual([]);
+    expect(again?.attachments).toEqual(attachments);
+    const none = { block: undefined, roundChanges: [], prepares: [] };
+    expect(
+      restored()
+        .of("sign")
+        .map((effect) => effect.attachments),
+    ).toEqual([none, none]);
+  });
+
+  it("is not sent again when its prepared block is not there, as no core records it", () => {
+    const prepared = { round: 0, blockHash: x.hash };
+    const claims = [{ ...roundChange, prepared }];
+    const probe = new Probe(4, 3).feed({ kind: "restored", record: { ...record, claims } });
+    expect(probe.all).toEqual([{ kind: "startResend" }]);
+    expect(probe.state).toMatchObject({ round: 1, phase: "proposing", work: true });
+  });
+});
+
 describe("with the ledger wiped and the record kept", () => {
   const y = blockBy(1, "y");
   const record: SigningRecord = {
@@ -166,10 +220,14 @@ describe("with the record lost", () => {
       .feed(work)
       .hear(proposalOf(0, 0, x))
       .check();
+    // A quorum of prepares would make it commit.
+    probe.hear(...[0, 2, 3].map((validator) => voteOf("prepare", validator, at0)));
+    expect(probe.state.phase).toBe("committing");
     probe.hear(...[0, 2, 3].map((validator) => voteOf("commit", validator, at0)));
     expect(probe.signed()).toEqual([]);
     expect(probe.of("startTimer")).toEqual([]);
     expect(probe.of("decide")).toHaveLength(1);
+    expect(probe.all.map(({ kind }) => kind)).toEqual(["checkBlock", "decide"]);
     const tip = { height: 1, hash: x.hash, proposers: proposersAfter(0) };
     probe.feed({ kind: "appended", tip, validators: keysOf(4) });
     probe.feed({ kind: "work", height: 2 });
@@ -188,6 +246,18 @@ describe("another process with the same key", () => {
     expect(isForeignUseOfKey(state, own(0, x, 2))).toBe(true);
     expect(isForeignUseOfKey(state, voteOf("commit", 1, at0))).toBe(true);
     expect(isForeignUseOfKey(new Probe(4, 1).state, own(0))).toBe(true);
+    const later = preparing().timeout().state;
+    expect(later.record?.round).toBe(1);
+    expect(isForeignUseOfKey(later, own(0, x, 2))).toBe(true);
+  });
+
+  it("is told from the own votes of one round, each by its kind", () => {
+    const { state } = committing();
+    expect(isForeignUseOfKey(state, own(0))).toBe(false);
+    expect(isForeignUseOfKey(state, voteOf("commit", 1, at0))).toBe(false);
+    const other = { round: 0, block: blockBy(0, "other") };
+    expect(isForeignUseOfKey(state, voteOf("commit", 1, other))).toBe(true);
+    expect(isForeignUseOfKey(state, voteOf("prepare", 1, other))).toBe(true);
   });
 
   it("is not suspected for the own messages, older ones, and those of others", () => {
@@ -195,5 +265,7 @@ describe("another process with the same key", () => {
     expect(isForeignUseOfKey(state, own(0))).toBe(false);
     expect(isForeignUseOfKey(preparing().timeout().state, own(0))).toBe(false);
     expect(isForeignUseOfKey(state, voteOf("commit", 2, at0))).toBe(false);
+    const record = { ...recordOf(preparing()), height: 2 };
+    expect(isForeignUseOfKey({ ...state, record }, own(3))).toBe(false);
   });
 });

@@ -94,7 +94,7 @@ describe("executor", () => {
     expect(receipts.map(({ outcome }) => outcome)).toEqual([
       "CONTRACT_UNKNOWN",
       "CONTRACT_METHOD_UNKNOWN",
-      "CONTRACT_UNKNOWN",
+      "CONTRACT_METHOD_UNKNOWN",
     ]);
     expect((context.caller as NotesCaller).calls).toBe(0);
   });

@@ -39,28 +39,6 @@ describe("writes of the ledger store", () => {
     );
   });
 
-  it("(4) appends nothing more after a failed write, and says why", async () => {
-    const chain = new TestChain();
-    let isFull = false;
-    const database = watchedDatabase(memoryDatabase(), () => {
-      if (isFull) throw new Error("no space left");
-    });
-    const genesis = chain.genesis;
-    const store = await LedgerStore.open({ database, genesis, log: silentLog });
-    const [one, two] = await chain.blocks(2);
-    await store.append(one as never);
-    isFull = true;
-    const failed = { code: "LEDGER_WRITE_FAILED", facts: { height: 2, reason: "no space left" } };
-    await expect(store.append(two as never)).rejects.toMatchObject(failed);
-    isFull = false;
-    await expect(store.append(two as never)).rejects.toMatchObject(failed);
-    expect(store.tip.height).toBe(1);
-    expect(store.state.get("toy/a")).toBe("1");
-    const opened = await LedgerStore.open({ database, genesis, log: silentLog });
-    await opened.append(two as never);
-    expect(opened.state.get("toy/a")).toBe("2");
-  });
-
   it("refuses a directory that another store has open", async () => {
     const directory = await mkdtemp(join(tmpdir(), "loopledger-store-"));
     const { genesis } = new TestChain();

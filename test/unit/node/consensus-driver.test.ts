@@ -103,6 +103,7 @@ describe("the consensus driver", () => {
     const { driver, sent, decisions } = drive({
       validators: [proposer.publicKey],
       isRecordLost: true,
+      hasForgotten: true,
     });
     driver.start();
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,5 +1,6 @@
 /** A consensus driver between fakes that note what it does, in order. */
 import { type Block, blockOf, validatorsHash } from "../../../src/base/format/block.ts";
+import type { Equivocation } from "../../../src/base/format/equivocation.ts";
 import { type Certificate, decodeMessage } from "../../../src/base/format/message.ts";
 import {
   decodeSigningRecord,
@@ -48,6 +49,7 @@ type Overrides = Partial<DriverParts> & { readonly validators?: readonly string[
 /** Makes a driver that is not started yet. */
 export function drive(overrides: Overrides = {}) {
   const journal: string[] = [];
+  const equivocations: Equivocation[] = [];
   const sent: Uint8Array[] = [];
   const records: SigningRecord[] = [];
   const decisions: { block: Block; certificate: Certificate }[] = [];
@@ -72,6 +74,7 @@ export function drive(overrides: Overrides = {}) {
     },
     record: undefined,
     isRecordLost: false,
+    hasForgotten: false,
     writeRecord: async (bytes) => {
       await new Promise((resolve) => setImmediate(resolve));
       records.push(decodeSigningRecord(bytes));
@@ -86,6 +89,9 @@ export function drive(overrides: Overrides = {}) {
       decisions.push({ block, certificate });
     },
     catchUp() {},
+    onEquivocation: (pair) => {
+      equivocations.push(pair);
+    },
     verifier: nativeVerifier,
     clock: { nowMs: () => 1_000 },
     log: silentLog,
@@ -93,7 +99,7 @@ export function drive(overrides: Overrides = {}) {
     listenMs: 0,
     ...overrides,
   });
-  return { driver, journal, sent, records, decisions };
+  return { driver, journal, sent, records, decisions, equivocations };
 }
 
 /** Waits for a condition by asking. */

@@ -1,0 +1,133 @@
+/**
+ * `npm run bench:faults`: what faults cost clients. Four node processes under a steady load: time to
+ * finality while all are well and from the moment on that one is killed, then an outage with half
+ * of the nodes gone, and the time from the start of the third node to the next block.
+ *
+ * Options: `--seconds N` length of each phase (30), `--rate N` transactions a second (100),
+ * `--outage N` seconds without a quorum (60), `--base-port P` (22400), `--json`. The figures belong to
+ * a machine and to what else runs on it. Exit code 1 when one of the bounds does not hold:
+ *
+ * - one dead: median at most 1.3 times the healthy one, 99th percentile at most 1.2 s above;
+ * - the next block at most 10 s after the process that completes the quorum was started.
+ */
+import { cpus, loadavg } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { startDevnet } from "./devnet.mjs";
+import { FinalityFeed, post, runLoad } from "./load.mjs";
+import { Meters } from "./meters.mjs";
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "30" },
+    rate: { type: "string", default: "100" },
+    outage: { type: "string", default: "60" },
+    "base-port": { type: "string", default: "22400" },
+    json: { type: "boolean", default: false },
+  },
+});
+const [seconds, rate, outageSeconds] = [values.seconds, values.rate, values.outage].map(Number);
+const bounds = { p50Ratio: 1.3, p99MoreMs: 1_200, firstBlockMs: 10_000 };
+const gatewayCount = 16;
+const warmUp = { count: 1_500, windowCount: 100 };
+/** On their way when the quorum is lost: somebody always waits. */
+const waitingCount = 20;
+
+const note = (text) => console.error(text);
+
+async function main() {
+  const loadBefore = loadavg()[0].toFixed(1);
+  note("bench: starting four nodes ...");
+  const basePort = Number(values["base-port"]);
+  const devnet = await startDevnet({ nodeCount: 4, gatewayCount, basePort });
+  let measured;
+  try {
+    measured = await faults(devnet);
+  } finally {
+    await devnet.stop();
+  }
+  const { healthy, oneDead, firstBlockMs } = measured;
+  const result = {
+    machine: { processors: cpus().length, node: process.versions.node, loadBefore },
+    ...measured,
+    p50Ratio: oneDead.p50Ms / healthy.p50Ms,
+    p99MoreMs: oneDead.p99Ms - healthy.p99Ms,
+  };
+  const holds = {
+    p50Ratio: result.p50Ratio <= bounds.p50Ratio,
+    p99MoreMs: result.p99MoreMs <= bounds.p99MoreMs,
+    firstBlockMs: firstBlockMs <= bounds.firstBlockMs,
+  };
+  console.log(values.json ? JSON.stringify({ ...result, bounds, holds }) : table(result, holds));
+  process.exitCode = Object.values(holds).every(Boolean) ? 0 : 1;
+}
+
+async function faults(devnet) {
+  const { nodes } = devnet;
+  const feed = await FinalityFeed.open(nodes[0]);
+  const meters = new Meters(devnet);
+  await meters.register(feed);
+  const run = async (title, load) => {
+    note(`bench: ${title} ...`);
+    return runLoad({ feed, nodes, ...load });
+  };
+  const { count, windowCount } = warmUp;
+  await run("warm-up", { transactions: meters.prepare(count, 1), windowCount });
+  const paced = () => ({ transactions: meters.prepare(rate * seconds, 1), ratePerSecond: rate });
+  const healthy = await run("all well", paced());
+  await devnet.kill(nodes[3]);
+  const oneDead = await run("one dead", { ...paced(), nodes: nodes.slice(0, 3) });
+  note(`bench: ${outageSeconds} s without a quorum ...`);
+  await devnet.kill(nodes[2]);
+  for (const { bytes } of meters.prepare(waitingCount, 1))
+    await post(nodes[0].url, undefined, bytes);
+  const heightBefore = await heightOf(devnet, nodes[0]);
+  await sleep(outageSeconds * 1_000);
+  const heightAfter = await heightOf(devnet, nodes[0]);
+  const startMs = performance.now();
+  const ready = devnet.restart(nodes[2]).then(() => performance.now() - startMs);
+  while ((await heightOf(devnet, nodes[0])) <= heightAfter) await sleep(20);
+  const firstBlockMs = performance.now() - startMs;
+  const readyMs = await ready;
+  feed.close();
+  return { healthy, oneDead, outageSeconds, heightBefore, heightAfter, firstBlockMs, readyMs };
+}
+
+async function heightOf(devnet, node) {
+  const statuses = await devnet.statuses();
+  return statuses.find((status) => status?.name === node.name)?.height ?? -1;
+}
+
+function table(result, holds) {
+  const { machine, healthy, oneDead, firstBlockMs, readyMs, p50Ratio, p99MoreMs } = result;
+  const row = (title, { perSecond, p50Ms, p95Ms, p99Ms, maxMs, lost }) =>
+    line(title, perSecond, p50Ms, p95Ms, p99Ms, maxMs, lost);
+  const verdict = (isHeld) => (isHeld ? "holds" : "DOES NOT HOLD");
+  return [
+    `${machine.processors} processors, Node ${machine.node}, load before ${machine.loadBefore}`,
+    line(
+      `${rate} single readings a second`,
+      "tx/s",
+      "p50 ms",
+      "p95 ms",
+      "p99 ms",
+      "max ms",
+      "lost",
+    ),
+    row("four nodes", healthy),
+    row("one of four dead, from its death on", oneDead),
+    "",
+    `p50 with one dead: ${p50Ratio.toFixed(2)} x healthy (at most ${bounds.p50Ratio}): ${verdict(holds.p50Ratio)}`,
+    `p99 with one dead: ${p99MoreMs.toFixed(0)} ms more (at most ${bounds.p99MoreMs}): ${verdict(holds.p99MoreMs)}`,
+    `first block after ${outageSeconds} s without a quorum: ${firstBlockMs.toFixed(0)} ms after the start of ` +
+      `the third process (at most ${bounds.firstBlockMs}), which was ready after ${readyMs.toFixed(0)} ms: ` +
+      verdict(holds.firstBlockMs),
+  ].join("\n");
+}
+
+function line(title, ...columns) {
+  const text = (column) => (typeof column === "number" ? column.toFixed(0) : column);
+  return title.padEnd(40) + columns.map((column) => text(column).padStart(9)).join("");
+}
+
+await main();

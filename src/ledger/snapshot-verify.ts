@@ -1,0 +1,156 @@
+/**
+ * Judges snapshots. Who sends one is believed nothing: the manifest must lead from the validators
+ * of the genesis to a certified header, and each chunk by itself must be a range of that header's
+ * state, whole and nothing besides. So a chunk is stored or refused the moment it comes.
+ */
+import { LedgerError } from "../base/errors.ts";
+import { type Header, headerHash, validatorsHash } from "../base/format/block.ts";
+import type { GenesisBlock } from "../base/format/genesis.ts";
+import { type Hash, valueHashOf } from "../base/hash.ts";
+import type { PublicKey, Verifier } from "../base/keys.ts";
+import { verifyCertificate } from "../base/proof/certificate.ts";
+import { verifyRange } from "../base/proof/state-proof.ts";
+import { scheduleBase } from "../base/proposer-schedule.ts";
+import type { KeptHeader } from "./base-record.ts";
+import type { SnapshotChunk, SnapshotManifest, ValidatorsChange } from "./snapshot-format.ts";
+
+/** A block known from elsewhere, such as another stakeholder's word. */
+export type Checkpoint = { readonly height: number; readonly hash: Hash };
+
+/** What a manifest is held against. */
+export type SnapshotContext = {
+  readonly genesis: GenesisBlock;
+  readonly verifier: Verifier;
+  /** Must be on the chain of the snapshot, and seen to be. */
+  readonly checkpoint?: Checkpoint | undefined;
+};
+
+/**
+ * Checks that a manifest proves its last header.
+ *
+ * @returns That header: its state root is what chunks are held against.
+ * @throws {LedgerError} SNAPSHOT_INVALID
+ */
+export function verifyManifest(manifest: SnapshotManifest, context: SnapshotContext): Header {
+  const { chainId, headers, certificate, changes } = manifest;
+  const { genesis, verifier, checkpoint } = context;
+  const last = headers.at(-1);
+  const height = last?.height ?? 0;
+  if (chainId !== genesis.chainId) throw invalid(height, "it is of another chain");
+  if (last === undefined || height === 0) throw invalid(height, "it has no header");
+  checkLinks(headers, height);
+  if (changes.some(({ header }) => header.height > height))
+    throw invalid(height, "it has a change of the validators above it");
+  certified(height, () => {
+    const validators = validatorsAt(height, changes, context);
+    verifyCertificate(certificate, last, { chainId, validators, verifier });
+  });
+  if (checkpoint !== undefined && checkpoint.height <= height)
+    checkCheckpoint(manifest, checkpoint);
+  return last;
+}
+
+/**
+ * Follows the validators from the genesis on.
+ *
+ * @param changes - All certified changes up to the height, ascending.
+ * @returns Validators of the height, sorted ascending.
+ * @throws {LedgerError} SNAPSHOT_INVALID or CERTIFICATE_INVALID
+ */
+export function validatorsAt(
+  height: number,
+  changes: readonly ValidatorsChange[],
+  { genesis, verifier }: SnapshotContext,
+): readonly PublicKey[] {
+  let validators = genesis.validators;
+  let atHeight = genesis.validators;
+  let before = 0;
+  for (const { header, certificate, validators: next } of changes) {
+    const problem = changeProblem(header, next, before);
+    if (problem !== undefined) throw invalid(height, `change at ${header.height}: ${problem}`);
+    verifyCertificate(certificate, header, { chainId: genesis.chainId, validators, verifier });
+    before = header.height;
+    validators = next;
+    if (header.height < height) atHeight = next;
+  }
+  return atHeight;
+}
+
+/**
+ * Checks that a chunk is the range of the state that begins at a key, whole.
+ *
+ * @param from - Empty for the first chunk, else `to` of the one before.
+ * @throws {LedgerError} SNAPSHOT_INVALID
+ */
+export function verifyChunk(
+  { to, entries, proof }: SnapshotChunk,
+  from: string,
+  { height, stateRoot }: Header,
+): void {
+  const hashed = entries.map(([key, value]) => [key, valueHashOf(value)] as const);
+  const claim = { range: { from, to }, entries: hashed };
+  // A chunk that brings nothing would be asked for again and again.
+  if (entries.length === 0) throw invalid(height, `chunk from ${from}: it is empty`);
+  if (!verifyRange(proof, claim, stateRoot))
+    throw invalid(height, `chunk from ${from}: it is not that range of the certified state`);
+}
+
+/** What stays of the headers of a manifest. */
+export function keptOf({ headers, certificate, changes }: SnapshotManifest): KeptHeader[] {
+  const kept = new Map<number, KeptHeader>();
+  for (const header of headers) kept.set(header.height, { header, certificate: undefined });
+  for (const change of changes) kept.set(change.header.height, change);
+  const last = headers.at(-1) as Header;
+  return [...kept.set(last.height, { header: last, certificate }).values()];
+}
+
+function checkLinks(headers: readonly Header[], height: number): void {
+  if (headers[0]?.height !== scheduleBase(height + 1))
+    throw invalid(height, "its headers do not begin with the epoch of proposers");
+  for (const [index, header] of headers.entries()) {
+    const parent = headers[index - 1];
+    if (parent === undefined) continue;
+    if (header.height !== parent.height + 1 || header.parentHash !== headerHash(parent))
+      throw invalid(height, `header ${header.height} does not follow the one before`);
+  }
+}
+
+/** A change must be seen to be on the chain: what cannot be linked to it proves nothing. */
+function checkCheckpoint(manifest: SnapshotManifest, checkpoint: Checkpoint): void {
+  const { height, hash } = checkpoint;
+  const headers = [...manifest.headers, ...manifest.changes.map(({ header }) => header)];
+  const found = headers.find((header) => header.height === height);
+  const at = manifest.headers.at(-1)?.height ?? 0;
+  if (found === undefined)
+    throw invalid(at, `the checkpoint at ${height} is too old to be seen from this snapshot`);
+  if (headerHash(found) !== hash)
+    throw invalid(at, `the block at the checkpoint ${height} is another one`);
+}
+
+function changeProblem(
+  header: Header,
+  next: readonly PublicKey[],
+  before: number,
+): string | undefined {
+  if (header.height <= before) return "it is out of order";
+  if (
+    next.length === 0 ||
+    next.some((key, index) => index > 0 && (next[index - 1] as string) >= key)
+  )
+    return "its validators do not ascend";
+  if (header.nextValidatorsHash !== validatorsHash(next)) return "it names other validators";
+  return undefined;
+}
+
+function certified(height: number, verify: () => void): void {
+  try {
+    verify();
+  } catch (cause) {
+    if (!(cause instanceof LedgerError)) throw cause;
+    throw new LedgerError("SNAPSHOT_INVALID", { height, reason: cause.message }, { cause });
+  }
+}
+
+function invalid(height: number, reason: string): LedgerError {
+  return new LedgerError("SNAPSHOT_INVALID", { height, reason });
+}

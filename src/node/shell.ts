@@ -1,0 +1,319 @@
+/**
+ * The shell of a node: ledger, consensus, catching up and the way of transactions, fitted together
+ * over any network. `src/node.ts` puts it between a real disk, real keys and libp2p; the simulator
+ * puts the very same between virtual ones.
+ *
+ * It owns no rule of its own but one: when a node whose signing record was lost may vote again.
+ *
+ * Order: make it, start the network with `handlers`, `connect`, then `start`.
+ */
+import { assert } from "../base/assert.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
+import type { Block } from "../base/format/block.ts";
+import type { Equivocation } from "../base/format/equivocation.ts";
+import { decodeSigningRecord } from "../base/format/signing-record.ts";
+import type { Hash } from "../base/hash.ts";
+import type { PublicKey, Signer, Verifier } from "../base/keys.ts";
+import { limits } from "../base/limits.ts";
+import type { Clock, Log } from "../base/log.ts";
+import { quorumSize } from "../base/proof/certificate.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { Submission } from "../ledger/ledger-types.ts";
+import {
+  type BlockSink,
+  type BlockSource,
+  ChainFollower,
+  encodeDecided,
+} from "./chain-follower.ts";
+import { ConsensusDriver } from "./consensus-driver.ts";
+import { surface } from "./crash.ts";
+import { Republisher } from "./republisher.ts";
+import { SeldomLog } from "./seldom.ts";
+import type { StorageGate } from "./storage-gate.ts";
+import { realTimers, type Timers } from "./timers.ts";
+import { directFrame, TransactionIntake, type Verdict } from "./transaction-intake.ts";
+
+/** What the shell needs of the network. */
+export interface ShellNetwork extends BlockSource {
+  /** Sends a direct frame to all peers. */
+  broadcast(frame: Uint8Array): void;
+  /** Sends a direct frame to one peer. */
+  send(peer: PublicKey, frame: Uint8Array): void;
+  /** Gossips signed transactions. */
+  publishTransactions(transactions: readonly Uint8Array[]): void;
+}
+
+/** What the network calls. */
+export interface ShellHandlers {
+  onTransactions(from: PublicKey, transactions: readonly Uint8Array[]): Promise<Verdict[]>;
+  onConsensusMessage(from: PublicKey, frame: Uint8Array): void;
+  onPeerChange(peer: PublicKey, isConnected: boolean): void;
+  status(): { readonly height: number; readonly hash: Hash };
+  readBlocks(from: number, countMax: number, bytesMax: number): Promise<Uint8Array[]>;
+}
+
+/** The signing record as it was found at start. */
+export type Votes = {
+  /** Bytes of the last record; `undefined` when nothing was signed, or when that is not known. */
+  readonly record: Uint8Array | undefined;
+  /** What was signed is not known: nothing is signed before a quorum of others told its tip. */
+  readonly isLost: boolean;
+  /** It was lost, even if the operator said that it hides no vote. */
+  readonly hasForgotten: boolean;
+  /** Returns once the record is on disk. */
+  write(bytes: Uint8Array): Promise<void>;
+};
+
+/** A member, by its two keys. */
+export type ShellMember = { readonly validator: PublicKey; readonly peer: PublicKey };
+
+/** What the shell is made of. */
+export type ShellParts = {
+  readonly ledger: Ledger;
+  /** Absent when the node follows without voting. */
+  readonly signer: Signer | undefined;
+  readonly votes: Votes | undefined;
+  /** Blocks and signing record go through it to the disk; without it a failed write is a fault. */
+  readonly storage?: StorageGate | undefined;
+  /** Set on a node that only answers: it neither votes nor appends, and says why. */
+  readonly readOnlyBecause?: string | undefined;
+  readonly peerKey: PublicKey;
+  members(): readonly ShellMember[];
+  onEquivocation(pair: Equivocation): void;
+  readonly verifier: Verifier;
+  readonly clock: Clock;
+  readonly timers?: Timers | undefined;
+  readonly log: Log;
+  readonly blockIntervalMs: number;
+};
+
+/** What exists once the network does. */
+type Connected = {
+  readonly network: ShellNetwork;
+  readonly driver: ConsensusDriver;
+  readonly follower: ChainFollower;
+  readonly republisher: Republisher;
+};
+
+/** The parts of a node between its ledger and its network. */
+export class NodeShell {
+  readonly intake: TransactionIntake;
+  readonly #parts: ShellParts;
+  readonly #seldom: SeldomLog;
+  /** The handlers need the driver and the driver needs the network: so it comes later. */
+  #connected: Connected | undefined;
+
+  constructor(parts: ShellParts) {
+    const { timers = realTimers } = parts;
+    this.#parts = parts;
+    this.#seldom = new SeldomLog(parts.log, () => timers.nowMs());
+    this.intake = new TransactionIntake(parts.ledger);
+  }
+
+  /** What to start the network with. */
+  get handlers(): ShellHandlers {
+    const { ledger } = this.#parts;
+    return {
+      onTransactions: (_from, transactions) => this.intake.judge(transactions),
+      onConsensusMessage: (from, frame) =>
+        this.intake.receiveDirect(from, frame, (message) => this.#receive(from, message)),
+      onPeerChange: (peer, isConnected) => {
+        this.#connected?.follower.poke();
+        if (isConnected) this.#handOver(peer);
+      },
+      status: () => ({ height: ledger.tip.height, hash: ledger.tip.hash }),
+      readBlocks: (from, countMax, bytesMax) => readBlocks(ledger, from, { countMax, bytesMax }),
+    };
+  }
+
+  /** Fits the network in. Nothing runs yet. */
+  connect(network: ShellNetwork): Pick<Connected, "driver" | "follower"> {
+    const { ledger, timers } = this.#parts;
+    const follower = this.#makeFollower(network);
+    const driver = this.#makeDriver(network, follower);
+    const republisher = new Republisher({
+      pendingTransactions: (bytesMax) => ledger.pendingTransactions(bytesMax),
+      publish: (transactions) => network.publishTransactions(transactions),
+      timers,
+    });
+    this.#connected = { network, driver, follower, republisher };
+    this.intake.onAdmitted = () => driver.noteWork();
+    ledger.onAppend(({ certificate, validators }) =>
+      driver.noteCertificate(certificate, validators),
+    );
+    return { driver, follower };
+  }
+
+  start(): void {
+    const { republisher, follower, driver } = this.#whole();
+    const { readOnlyBecause } = this.#parts;
+    if (readOnlyBecause !== undefined) {
+      driver.halt(readOnlyBecause);
+      void follower.stop();
+      return;
+    }
+    republisher.start();
+    follower.start();
+    driver.start();
+  }
+
+  /** Ends; what is under way has ended, too, when this returns. */
+  async stop(): Promise<void> {
+    const { republisher, follower, driver } = this.#whole();
+    republisher.stop();
+    // What waits for the disk gives up, or nothing would ever end here.
+    this.#parts.storage?.stop();
+    try {
+      await driver.stop();
+    } finally {
+      await follower.stop();
+    }
+  }
+
+  /**
+   * Admits what a client brought; it goes to the peers and wakes consensus.
+   *
+   * @throws {LedgerError} Why it is refused; NODE_NOT_READY on a node that only answers.
+   */
+  async submit(bytes: Uint8Array): Promise<Submission> {
+    const { network, driver } = this.#whole();
+    const { readOnlyBecause: reason } = this.#parts;
+    if (reason !== undefined) throw new LedgerError("NODE_NOT_READY", { reason });
+    const submission = await this.#parts.ledger.submit(bytes);
+    if (submission.status === "pending") {
+      network.publishTransactions([bytes]);
+      driver.noteWork();
+    }
+    return submission;
+  }
+
+  #whole(): Connected {
+    assert(this.#connected !== undefined, "the shell has its network");
+    return this.#connected;
+  }
+
+  #makeFollower(network: ShellNetwork): ChainFollower {
+    const { clock, log, timers } = this.#parts;
+    return new ChainFollower({
+      source: network,
+      sink: this.#sink(),
+      clock,
+      log,
+      timers,
+      onAppended: () => this.#connected?.driver.noteAppended(),
+      onFault: (reason) => this.#connected?.driver.halt(reason),
+      onCaughtUp: (peers) => this.#resumeWhenKnown(peers),
+    });
+  }
+
+  /** The ledger behind the gate of the disk: a block that cannot be written waits. */
+  #sink(): BlockSink {
+    const { ledger, storage } = this.#parts;
+    if (storage === undefined) return ledger;
+    return {
+      get tip() {
+        return ledger.tip;
+      },
+      append: (block, certificate) => storage.pass(() => ledger.append(block, certificate)),
+    };
+  }
+
+  async #writeRecord(bytes: Uint8Array): Promise<void> {
+    const { votes, storage } = this.#parts;
+    const write = async () => votes?.write(bytes);
+    await (storage === undefined ? write() : storage.pass(write));
+  }
+
+  #makeDriver(network: ShellNetwork, follower: ChainFollower): ConsensusDriver {
+    const { ledger, votes, signer, clock, log, timers, verifier, blockIntervalMs } = this.#parts;
+    return new ConsensusDriver({
+      ledger: consensusView(ledger),
+      signer,
+      record: votes?.record && decodeSigningRecord(votes.record),
+      isRecordLost: votes?.isLost === true,
+      hasForgotten: votes?.hasForgotten === true,
+      writeRecord: (bytes) => this.#writeRecord(bytes),
+      broadcast: (bytes) => network.broadcast(directFrame("consensus", bytes)),
+      forwardTransactions: (validator) => this.#forward(validator),
+      decide: (block, certificate) => follower.append(block, certificate),
+      catchUp: () => follower.poke(),
+      onEquivocation: (pair) => this.#parts.onEquivocation(pair),
+      verifier,
+      clock,
+      log,
+      timers,
+      blockIntervalMs,
+      // Alone, there is nobody to hear.
+      listenMs: this.#parts.members().length > 1 ? limits.roundTimeoutMsBase : 0,
+    });
+  }
+
+  /**
+   * Ends the abstention after a lost record: a quorum of others answered and has nothing more, so
+   * the tip here is the highest certified one. What was signed before can concern its successor;
+   * one height more is for a vote that was on its way.
+   */
+  #resumeWhenKnown(peers: readonly PublicKey[]): void {
+    const { ledger, members } = this.#parts;
+    const driver = this.#connected?.driver;
+    // Candidates answer, too, but only members can have certified a higher tip.
+    const others = members().filter(({ peer }) => peers.includes(peer));
+    if (driver?.awaitsTip !== true || others.length < quorumSize(members().length)) return;
+    driver.resumeSigningAbove(ledger.tip.height + 2);
+  }
+
+  #receive(from: PublicKey, message: Uint8Array): void {
+    try {
+      this.#connected?.driver.receive(message);
+    } catch (error) {
+      if (isLedgerError(error))
+        this.#seldom.warn(from, { from, error: String(error) }, "consensus message dropped");
+      else surface(error);
+    }
+  }
+
+  #forward(validator: PublicKey): void {
+    const { members, peerKey } = this.#parts;
+    const peer = members().find((member) => member.validator === validator)?.peer;
+    if (peer !== undefined && peer !== peerKey) this.#handOver(peer);
+  }
+
+  /** Gives a peer what is pending here, directly: gossip may not have reached it. */
+  #handOver(peer: PublicKey): void {
+    for (const frame of this.intake.pendingFrames()) this.#connected?.network.send(peer, frame);
+  }
+}
+
+async function readBlocks(
+  ledger: Ledger,
+  from: number,
+  { countMax, bytesMax }: { countMax: number; bytesMax: number },
+): Promise<Uint8Array[]> {
+  const found: Uint8Array[] = [];
+  let bytes = 0;
+  const last = Math.min(ledger.tip.height, from + Math.min(countMax, limits.syncBlocksMax) - 1);
+  for (let height = Math.max(1, from); height <= last; height += 1) {
+    const stored = await ledger.readBlockBytes(height);
+    if (stored === undefined) break;
+    const decided = encodeDecided(stored.block, stored.certificate);
+    bytes += decided.length;
+    if (found.length > 0 && bytes > bytesMax) break;
+    found.push(decided);
+  }
+  return found;
+}
+
+function consensusView(ledger: Ledger) {
+  return {
+    chainId: ledger.chainId,
+    get tip() {
+      return ledger.tip;
+    },
+    validators: () => ledger.validators(),
+    proposers: () => ledger.schedule.proposers,
+    hasWork: (nowMs: number) => ledger.hasWork(nowMs),
+    buildBlock: (request: { proposer: PublicKey; nowMs: number }) => ledger.buildBlock(request),
+    checkBlock: (block: Block, request: { fresh: boolean; nowMs: number }) =>
+      ledger.checkBlock(block, request),
+  };
+}

@@ -1,0 +1,155 @@
+/**
+ * The way to the disk of all that a node must write before it may go on: decided blocks and the
+ * signing record. When one of them cannot be written, most often because the disk is full, the
+ * gate closes: both wait, so nothing is signed and nothing appended, and the node says why. As
+ * soon as there is room again the gate opens and what waited is done. Nobody restarts anything.
+ *
+ * Invariants:
+ *
+ * (1) While the gate is closed no write begins.
+ * (2) What waits is tried again until it is done, or the gate ends: nothing is skipped.
+ * (3) The gate opens only after `mend` succeeded and every place has `storageRoomBytesMin` free.
+ * (4) What is no fault of the disk passes through at once: the gate judges nothing else.
+ */
+import { type ErrorCode, isLedgerError, LedgerError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import { type Cancel, realTimers, type Timers } from "./timers.ts";
+
+/** Free room of a place where the node writes. */
+export type StoragePlace = {
+  readonly directory: string;
+  /** Bytes that may be written there. */
+  freeBytes(): Promise<number>;
+};
+
+/** What a gate is made of. */
+export type StorageGateParts = {
+  readonly places: readonly StoragePlace[];
+  /**
+   * Makes the ledger fit for writing again.
+   *
+   * @throws {LedgerError} LEDGER_STORE_UNREADABLE as long as that cannot be done.
+   */
+  mend(): Promise<void>;
+  readonly log: Log;
+  /** Default: those of the process. */
+  readonly timers?: Timers | undefined;
+};
+
+/** Errors that pass when the disk has room again, or works again. */
+const passingCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  "LEDGER_STORE_CLOSED",
+  "LEDGER_STORE_UNREADABLE",
+  "LEDGER_WRITE_FAILED",
+  "NODE_DISK_FULL",
+  "SIGNING_RECORD_UNWRITABLE",
+]);
+
+/** Time until the first try to go on, and the longest between two: each closes the database. */
+const retryMsMin = 1_000;
+const retryMsMax = 8_000;
+
+/** Tells whether an error says that the disk cannot be written at the moment. */
+export function isStorageFault(error: unknown): boolean {
+  return isLedgerError(error) && passingCodes.has(error.code);
+}
+
+/** Lets writes through, or makes them wait. */
+export class StorageGate {
+  readonly #parts: StorageGateParts;
+  readonly #timers: Timers;
+  #closedBecause: string | undefined;
+  #waiting: { readonly goOn: () => void; readonly giveUp: (error: unknown) => void }[] = [];
+  #retryMs = retryMsMin;
+  #cancelRetry: Cancel = () => {};
+  #end: { readonly error: unknown } | undefined;
+
+  constructor(parts: StorageGateParts) {
+    this.#parts = parts;
+    this.#timers = parts.timers ?? realTimers;
+  }
+
+  /** Why nothing is written at the moment, for people; `undefined` while all is well. */
+  get closedBecause(): string | undefined {
+    return this.#closedBecause;
+  }
+
+  /**
+   * Does a write, again and again if need be.
+   *
+   * @throws What is no fault of the disk; NODE_STOPPED when the gate ends meanwhile.
+   */
+  async pass<T>(write: () => Promise<T>): Promise<T> {
+    for (;;) {
+      await this.#open();
+      try {
+        const result = await write();
+        this.#retryMs = retryMsMin;
+        return result;
+      } catch (error) {
+        if (!isStorageFault(error)) throw error;
+        this.#close(error);
+      }
+    }
+  }
+
+  /** Ends the waiting: what has not been written fails with NODE_STOPPED. */
+  stop(): void {
+    this.#endWith(new LedgerError("NODE_STOPPED", {}));
+  }
+
+  #open(): Promise<void> {
+    if (this.#end !== undefined) return Promise.reject(this.#end.error);
+    if (this.#closedBecause === undefined) return Promise.resolve();
+    return new Promise((goOn, giveUp) => this.#waiting.push({ goOn, giveUp }));
+  }
+
+  #close(error: unknown): void {
+    const isNews = this.#closedBecause === undefined;
+    this.#closedBecause = String(error);
+    if (!isNews || this.#end !== undefined) return;
+    this.#parts.log.error(
+      { reason: this.#closedBecause },
+      "cannot write to disk: this node takes no part until it can",
+    );
+    this.#retryLater();
+  }
+
+  #retryLater(): void {
+    const delayMs = this.#retryMs;
+    this.#retryMs = Math.min(2 * delayMs, retryMsMax);
+    this.#cancelRetry = this.#timers.after(delayMs, () => void this.#retry());
+  }
+
+  async #retry(): Promise<void> {
+    try {
+      await this.#checkRoom();
+      await this.#parts.mend();
+    } catch (error) {
+      this.#closedBecause = String(error);
+      // Such as a hole: waiting does not mend it, so whoever waits must hear of it.
+      if (!isStorageFault(error)) this.#endWith(error);
+      if (this.#end === undefined) this.#retryLater();
+      return;
+    }
+    if (this.#end !== undefined) return;
+    this.#closedBecause = undefined;
+    this.#parts.log.warn({}, "the disk can be written again: this node goes on");
+    for (const { goOn } of this.#waiting.splice(0)) goOn();
+  }
+
+  async #checkRoom(): Promise<void> {
+    const bytesMin = limits.storageRoomBytesMin;
+    for (const { directory, freeBytes } of this.#parts.places) {
+      const bytes = await freeBytes();
+      if (bytes < bytesMin) throw new LedgerError("NODE_DISK_FULL", { directory, bytes, bytesMin });
+    }
+  }
+
+  #endWith(error: unknown): void {
+    this.#end ??= { error };
+    this.#cancelRetry();
+    for (const { giveUp } of this.#waiting.splice(0)) giveUp(error);
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * Senders that put load on a devnet while it is perturbed, and write down what they are told.
+ *
+ * Every lane is one sender with one meter: it sends one reading, learns its fate, and goes on after
+ * a random while. Lanes differ in manner:
+ *
+ * | manner | what it does | fate |
+ * |---|---|---|
+ * | careful | sends the same bytes again and again, to any node | final |
+ * | doubled | sends the same bytes to all nodes at once, again and again | final |
+ * | brief | careful, with a life of a few seconds | final or expired |
+ * | once | sends once to one node | final, expired, or lost with that node's memory |
+ * | rivals | sends two transactions with one nonce to two nodes | one final at most |
+ *
+ * It draws no conclusion: what must follow from what was told is the audit's to say.
+ */
+import { isLedgerError } from "../../../src/base/errors.ts";
+import { headerHash } from "../../../src/base/format/block.ts";
+import { didOf } from "../../../src/base/format/did.ts";
+import type { Transaction } from "../../../src/base/format/transaction.ts";
+import type { Signer } from "../../../src/base/keys.ts";
+import { LedgerClient } from "../../../src/client/client.ts";
+import type { FinalTransaction } from "../../../src/client/finality.ts";
+import { pause, type TestDevnet, until } from "../../helpers/devnet.ts";
+import { Random } from "../../sim/random.ts";
+import { readingOf, registerMeter, TestSender } from "../sender.ts";
+import type { History } from "./history.ts";
+import { between } from "./plan.ts";
+
+type Manner = "careful" | "doubled" | "brief" | "once" | "rivals";
+
+/** One a lane. */
+const lanes: readonly Manner[] = [
+  ...(["careful", "careful", "careful", "careful"] as const),
+  ...(["doubled", "brief", "once", "rivals"] as const),
+];
+
+/** Roles of the senders that a devnet must know, one a lane. */
+export const laneAccounts = lanes.map(() => ["gateway"]);
+
+const thinkMs = { min: 10, max: 120 };
+/** Life of a transaction. Short ones still suffice where nothing is wrong. */
+const lifeMs: Readonly<Record<Manner, { min: number; max: number }>> = {
+  careful: { min: 600_000, max: 600_000 },
+  doubled: { min: 600_000, max: 600_000 },
+  brief: { min: 2_500, max: 6_000 },
+  once: { min: 5_000, max: 8_000 },
+  rivals: { min: 5_000, max: 8_000 },
+};
+/** How long one node is asked before another one is, and how long it may take to answer. */
+const patienceMs = 1_500;
+const answerMsMax = 2_500;
+/** A node may call a transaction pending for a moment after it expired. */
+const expiryGraceMs = 1_000;
+
+type Parts = {
+  readonly devnet: TestDevnet;
+  readonly history: History;
+  readonly seed: number;
+};
+
+type Lane = {
+  readonly meter: string;
+  readonly manner: Manner;
+  readonly sender: TestSender;
+  readonly random: Random;
+};
+
+/** The lanes of one run. */
+export class Load {
+  readonly #parts: Parts;
+  readonly #clients: readonly LedgerClient[];
+  readonly #running: readonly Promise<void>[];
+  #isEnding = false;
+  #readingCount = 0;
+  #finalCount = 0;
+  #newestFinalMs = -1;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+    const { devnet, seed } = parts;
+    this.#clients = devnet.nodes.map(
+      ({ url }) => new LedgerClient({ nodes: [url], timeoutMs: answerMsMax }),
+    );
+    this.#running = lanes.map((manner, lane) =>
+      this.#run({
+        meter: meterOf(lane),
+        manner,
+        sender: new TestSender(devnet, signerOf(devnet, lane)),
+        random: new Random(seed ^ Math.imul(lane + 1, 0x85ebca6b)),
+      }),
+    );
+  }
+
+  /** Registers the meters and starts the lanes. All nodes must be up. */
+  static async start(parts: Parts): Promise<Load> {
+    for (const lane of lanes.keys()) await register(parts, lane);
+    return new Load(parts);
+  }
+
+  /** Transactions that were told final. */
+  get finalCount(): number {
+    return this.#finalCount;
+  }
+
+  /** Waits until a transaction is told final that was signed after a time of the history. */
+  async finalSince(sinceMs: number, timeoutMs: number): Promise<void> {
+    const isDone = () => this.#newestFinalMs > sinceMs;
+    await until("a transaction signed after the perturbation is final", isDone, timeoutMs);
+  }
+
+  /** Stops when the fate of all that is on its way is known. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    await Promise.all(this.#running);
+  }
+
+  /** Makes one more block, dated after all that was to expire. Only after the end. */
+  endWithBlock(): Promise<void> {
+    return register(this.#parts, lanes.length);
+  }
+
+  async #run(lane: Lane): Promise<void> {
+    while (!this.#isEnding) {
+      await this.#one(lane);
+      await pause(between(lane.random, thinkMs));
+    }
+  }
+
+  /** Sends one reading, or two rivals, and stays until the fate is known. */
+  async #one(lane: Lane): Promise<void> {
+    const { manner, random } = lane;
+    const nodes = this.#parts.devnet.nodes.map((_, node) => node);
+    const expiresAtMs = Date.now() + between(random, lifeMs[manner]);
+    const first = this.#sign(lane, { expiresAtMs });
+    const pair = [first];
+    if (manner === "rivals") pair.push(this.#sign(lane, { expiresAtMs, nonce: first.nonce }));
+    const signedMs = this.#parts.history.nowMs;
+    for (let turn = 0; Date.now() < expiresAtMs + expiryGraceMs; turn += 1) {
+      const node = random.below(nodes.length);
+      const targets = manner === "doubled" ? nodes : [node];
+      if (manner !== "once" || turn === 0)
+        await Promise.all(
+          pair.flatMap((transaction, place) =>
+            targets.map((target) => this.#submit(transaction, (target + place) % nodes.length)),
+          ),
+        );
+      const known = await Promise.all(pair.map((transaction) => this.#look(transaction, node)));
+      if (known.includes("final")) {
+        this.#newestFinalMs = Math.max(this.#newestFinalMs, signedMs);
+        this.#finalCount += 1;
+        return;
+      }
+      // What waits for its expiry need not be asked for without a pause.
+      if (known.every((each) => each !== "pending")) await pause(200);
+    }
+  }
+
+  #sign(
+    { sender, meter }: Lane,
+    change: { readonly expiresAtMs: number; readonly nonce?: number },
+  ): Transaction {
+    const readings = [readingOf(meter, this.#readingCount)];
+    this.#readingCount += 1;
+    const transaction = sender.sign("metering", "report", { readings }, change);
+    noteSigned(this.#parts.history, transaction);
+    return transaction;
+  }
+
+  async #submit({ id, bytes }: Transaction, node: number): Promise<void> {
+    const { history } = this.#parts;
+    history.append({ kind: "sent", id, node });
+    try {
+      const answer = await this.#client(node).submit(bytes);
+      if (answer.status === "pending") history.append({ kind: "accepted", id, node });
+      if (answer.status === "dropped")
+        history.append({ kind: "dropped", id, node, code: answer.code });
+    } catch (error) {
+      if (!isLedgerError(error)) throw error;
+      if (error.code !== "CLIENT_UNREACHABLE")
+        history.append({ kind: "refused", id, node, code: error.code });
+    }
+  }
+
+  /** Asks a node, which may hold the answer for a while; what it calls final must be proven. */
+  async #look(transaction: Transaction, node: number): Promise<string | undefined> {
+    const { devnet, history } = this.#parts;
+    const { id, bytes } = transaction;
+    try {
+      const status = await this.#client(node).transaction(id, { waitMs: patienceMs });
+      if (status?.status === "dropped")
+        history.append({ kind: "dropped", id, node, code: status.code });
+      if (status?.status !== "final") return status?.status;
+      const final = await this.#client(node).final(id, devnet.trust, bytes);
+      noteFinal(history, node, final);
+      return "final";
+    } catch (error) {
+      if (!isLedgerError(error)) throw error;
+      // Being gone tells nothing. An answer that is none is written down for who looks for a cause.
+      if (error.code !== "CLIENT_UNREACHABLE")
+        history.append({ kind: "noted", text: `node ${node}: ${error.message.slice(0, 300)}` });
+      return undefined;
+    }
+  }
+
+  #client(node: number): LedgerClient {
+    return this.#clients[node] as LedgerClient;
+  }
+}
+
+/** Registers the meter of a lane; one beyond the last lane's belongs to the devnet's gateway. */
+async function register({ devnet, history }: Parts, lane: number): Promise<void> {
+  const final = await registerMeter(devnet, meterOf(lane), devnet.extra[lane]);
+  noteSigned(history, final.transaction);
+  noteFinal(history, 0, final);
+}
+
+function noteSigned(history: History, { id, sender, nonce, expiresAtMs }: Transaction): void {
+  history.append({ kind: "signed", id, sender: didOf(sender), nonce, expiresAtMs });
+}
+
+function noteFinal(history: History, node: number, final: FinalTransaction): void {
+  const { header, index, receipt, transaction } = final;
+  const place = { height: header.height, index, blockHash: headerHash(header) };
+  const { outcome } = receipt;
+  history.append({ kind: "final", id: transaction.id, node, ...place, outcome });
+}
+
+function meterOf(lane: number): string {
+  return `m-lane-${lane}`;
+}
+
+function signerOf({ extra }: TestDevnet, lane: number): Signer {
+  const signer = extra[lane];
+  if (signer === undefined) throw new Error(`the devnet has no account for lane ${lane}`);
+  return signer;
+}

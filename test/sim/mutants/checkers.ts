@@ -1,0 +1,152 @@
+/** The checkers that mutants are run against, in order, each in a process of its own. */
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { build, type Plugin } from "esbuild";
+import type { Verdict } from "./core-check.ts";
+import { applyMutant, type Mutant } from "./mutant.ts";
+
+/** Root of the project; the command is run from there. */
+export const root = process.cwd();
+
+/** One way to find out that something is wrong. */
+export type Checker = {
+  readonly name: string;
+  /** What is counted until it is found. */
+  readonly unit: "scenarios" | "seeds" | "test";
+  /** Files below src that it runs; it cannot see changes of others. */
+  readonly sees: (file: string) => boolean;
+  readonly run: (mutant: Mutant | undefined, folder: string) => Promise<Verdict>;
+};
+
+/** A mutant may never come to an end, which counts as found. */
+const processMsMax = 120_000;
+
+type Ended = { readonly output: string; readonly isLate: boolean };
+
+function runProcess(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const stdio: ["ignore", "pipe", "ignore"] = ["ignore", "pipe", "ignore"];
+    const child = spawn(process.execPath, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio,
+    });
+    let output = "";
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      child.kill("SIGKILL");
+    }, processMsMax);
+    child.stdout.on("data", (data) => {
+      output += String(data);
+    });
+    child.on("error", reject);
+    child.on("close", () => {
+      clearTimeout(timer);
+      resolve({ output, isLate });
+    });
+  });
+}
+
+function verdictOf({ output, isLate }: Ended): Verdict {
+  if (isLate) return { caught: "it never ends", after: 1 };
+  const line = output.trim().split("\n").at(-1) ?? "";
+  if (!line.startsWith("{")) return { caught: "the process breaks down", after: 1 };
+  return JSON.parse(line);
+}
+
+function mutating(mutant: Mutant | undefined): Plugin {
+  return {
+    name: "mutant",
+    setup: ({ onLoad }) => {
+      onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
+        if (mutant === undefined || path !== `${root}/src/${mutant.file}`) return undefined;
+        return { contents: applyMutant(mutant, readFileSync(path, "utf8")), loader: "ts" };
+      });
+    },
+  };
+}
+
+function bundled(checker: "twins" | "cluster", count: number): Checker["run"] {
+  return async (mutant, folder) => {
+    const outfile = `${folder}/${checker}.mjs`;
+    await build({
+      entryPoints: [`${root}/test/sim/mutants/core-check.ts`],
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      outfile,
+      logLevel: "error",
+      plugins: [mutating(mutant)],
+    });
+    return verdictOf(await runProcess([outfile, checker, String(count)]));
+  };
+}
+
+type Report = {
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly message: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+  }[];
+};
+
+function tests(...paths: readonly string[]): Checker["run"] {
+  return async (mutant, folder) => {
+    const report = `${folder}/report.json`;
+    const config = "test/sim/mutants/vitest.config.ts";
+    const args = ["run", "--config", config, "--reporter=json", `--outputFile=${report}`];
+    const env = mutant === undefined ? {} : { MUTANT: mutant.name };
+    const { isLate } = await runProcess(["node_modules/vitest/vitest.mjs", ...args, ...paths], env);
+    if (isLate) return { caught: "it never ends", after: 1 };
+    return testVerdict(JSON.parse(readFileSync(report, "utf8")));
+  };
+}
+
+function testVerdict({ testResults }: Report): Verdict {
+  const results = testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults.map((result) => ({ ...result, file: name })),
+  );
+  const failed = results.find(({ status }) => status === "failed");
+  const broken = testResults.find(({ message }) => message !== "");
+  const after = results.filter(({ status }) => status !== "pending").length;
+  if (failed !== undefined)
+    return { caught: `${shortName(failed.file)}: ${failed.fullName}`, after: 1 };
+  if (broken !== undefined) return { caught: shortName(broken.name), after: 1 };
+  return { after };
+}
+
+function shortName(path: string): string {
+  return path.slice(path.indexOf("/test/") + 6).replace(".test.ts", "");
+}
+
+const isOfCore = (file: string) => /^(consensus|base)\//.test(file) && !file.includes("message.ts");
+
+/** In the order in which they are tried. */
+export const checkers: readonly Checker[] = [
+  { name: "Twins", unit: "scenarios", sees: isOfCore, run: bundled("twins", 500) },
+  {
+    name: "cluster",
+    unit: "seeds",
+    sees: (file) => /^(consensus|base)\//.test(file),
+    run: bundled("cluster", 24),
+  },
+  {
+    name: "tests of the core",
+    unit: "test",
+    sees: (file) => /^(consensus|base)\//.test(file),
+    run: tests(
+      "test/unit/consensus",
+      "test/unit/base/proof",
+      "test/unit/base/format",
+      "test/unit/base/proposer-schedule.test.ts",
+      "test/unit/base/signing-record.test.ts",
+    ),
+  },
+  {
+    name: "tests of the shell",
+    unit: "test",
+    sees: () => true,
+    run: tests("test/unit/node", "test/unit/ledger", "test/property/replay.test.ts"),
+  },
+];

@@ -1,0 +1,59 @@
+/**
+ * Looks for what is wrong with the consensus core it is bundled with: `core-check twins 500` or
+ * `core-check cluster 40`. Prints one line of JSON (`Verdict`).
+ *
+ * Bundled anew for each mutant; the healthy core must pass, too.
+ */
+import { runDisturbed } from "../disturbed-run.ts";
+import { Random } from "../random.ts";
+import { runScenario, sampleOf } from "../twins/explore.ts";
+import type { TwinsSetup } from "../twins/scenario.ts";
+
+/** What a checker found. */
+export type Verdict = {
+  /** Why the code is wrong; absent when nothing was found. */
+  readonly caught?: string;
+  /** Scenarios, seeds or tests looked at until then. */
+  readonly after: number;
+};
+
+const four = { validators: 4, rounds: 3, partitionsPerRound: 3 } as const;
+/** The last one forks when the whole code is fine, so none of that kind is here. */
+const setups: readonly TwinsSetup[] = [
+  { ...four, twins: [0] },
+  { ...four, twins: [0], rounds: 4, partitionsPerRound: 2 },
+  { ...four, twins: [1] },
+  { ...four, twins: [2] },
+  { validators: 7, twins: [0, 1], rounds: 3, partitionsPerRound: 2 },
+];
+
+function checkTwins(count: number, seed: number): Verdict {
+  const random = new Random(seed);
+  for (let after = 1; after <= count; after += 1) {
+    const setup = setups[random.below(setups.length)] as TwinsSetup;
+    const [scenario = 0] = sampleOf(setup, 1, random.below(2 ** 31));
+    const { failures } = runScenario(setup, scenario);
+    if (failures[0] !== undefined) return { caught: failures[0].reason, after };
+  }
+  return { after: count };
+}
+
+function checkCluster(count: number, seed: number): Verdict {
+  for (let after = 1; after <= count; after += 1) {
+    const reason = reasonOf(seed + after);
+    if (reason !== undefined) return { caught: reason, after };
+  }
+  return { after: count };
+}
+
+function reasonOf(seed: number): string | undefined {
+  try {
+    return runDisturbed(seed).isLive ? undefined : "not live after healing";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+const [, , checker, count, seed = "1"] = process.argv;
+const check = checker === "twins" ? checkTwins : checkCluster;
+console.log(JSON.stringify(check(Number(count), Number(seed))));

@@ -1,0 +1,108 @@
+/** Bugs in the shell around the core: persistence, verification of messages, ledger, catching up. */
+import type { Mutant } from "./mutant.ts";
+
+const driver = "node/consensus-driver.ts";
+const verify = "node/verify-message.ts";
+const verified = "ledger/verified-transactions.ts";
+
+/** The bugs. */
+export const shellMutants: readonly Mutant[] = [
+  {
+    name: "verified cache keyed by body only",
+    file: verified,
+    replace: "return this.#known.get(hashOf(bytes));",
+    by: `const { id } = decodeTransaction(bytes);
+    return [...this.#known.values()].find((known) => known.id === id);`,
+  },
+  {
+    name: "signatures of transactions unchecked",
+    file: verified,
+    replace: "if (!verifyTransaction(transaction, this.#verifier))",
+    by: "if (this.#verifier === undefined || verifyTransaction === undefined)",
+  },
+  {
+    name: "chain id of transactions unchecked",
+    file: verified,
+    replace: "if (transaction.chainId !== this.#chainId)",
+    by: 'if (this.#chainId === "")',
+  },
+  {
+    name: "window not in the state",
+    file: "ledger/executor.ts",
+    replace: "this.#overlay.set(key, encodeWindow(this.#windowOf(sender)));",
+    by: "void [key, encodeWindow];",
+  },
+  {
+    name: "nonce used within a block unnoticed",
+    file: "ledger/executor.ts",
+    replace: "this.#windows.set(sender, useNonce(this.#windowOf(sender), nonce));",
+    by: "if (nonce % 2 === 0) this.#windows.set(sender, useNonce(this.#windowOf(sender), nonce));",
+  },
+  {
+    name: "vote before persist",
+    file: driver,
+    replace: "if (last !== undefined) await this.#persist(last.record);",
+    by: "if (last !== undefined) void this.#persist(last.record);",
+  },
+  {
+    name: "votes although the record cannot be written",
+    file: driver,
+    replace: "this.halt(`the signing record cannot be written: ${String(error)}`);",
+    by: "this.#parts.log.warn({ error: String(error) }, `not written`);",
+  },
+  {
+    name: "lost record not minded",
+    file: driver,
+    replace: "abstainThroughHeight: parts.isRecordLost ? Number.MAX_SAFE_INTEGER : -1,",
+    by: "abstainThroughHeight: -1,",
+  },
+  {
+    name: "record not restored at the start",
+    file: driver,
+    replace: 'if (record !== undefined) this.#feed({ kind: "restored", record });',
+    by: 'if (record !== undefined && listenMs < 0) this.#feed({ kind: "restored", record });',
+  },
+  {
+    name: "another process with the own key not minded",
+    file: driver,
+    replace: "if (isKeyUsedElsewhere(this.#state, message, this.#parts)) this.halt",
+    by: "if (isKeyUsedElsewhere(this.#state, message, this.#parts) && this.#stopped) this.halt",
+  },
+  {
+    name: "signatures of messages unchecked",
+    file: driver,
+    replace: "if (!verifyMessage(message, context))",
+    by: "if (!verifyMessage(message, context) && this.#stopped)",
+  },
+  {
+    name: "certificates within messages unchecked",
+    file: verify,
+    replace: 'if (!("prepares" in message)) return [message];',
+    by: "if (message !== undefined) return [message];",
+  },
+  {
+    name: "transactions of a proposed block not held against its hash",
+    file: verify,
+    replace:
+      "if (block === undefined || merkleRoot(block.transactions) === block.header.transactionsRoot)",
+    by: "if (block === undefined || merkleRoot !== undefined)",
+  },
+  {
+    name: "certificate unchecked at append",
+    file: "ledger/ledger.ts",
+    replace: "verifyCertificate(certificate, block.header, context);",
+    by: "void [verifyCertificate, context];",
+  },
+  {
+    name: "freshness of proposals unchecked",
+    file: "ledger/block-rules.ts",
+    replace: "if (timestampMs > nowMs + limits.proposalFutureMsMax)",
+    by: "if (timestampMs > nowMs + 1e9 * limits.proposalFutureMsMax)",
+  },
+  {
+    name: "holes in fetched blocks taken",
+    file: "node/chain-follower.ts",
+    replace: "if (block.header.height !== expected)",
+    by: "if (block.header.height < 0)",
+  },
+];

@@ -1,0 +1,29 @@
+/** Runs tests of the project against one mutant: `MUTANT=<name> vitest --config <this file>`. */
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+import { applyMutant } from "./mutant.ts";
+import { mutants } from "./table.ts";
+
+const name = process.env.MUTANT;
+const mutant = mutants.find((each) => each.name === name);
+if (name !== undefined && mutant === undefined) throw new Error(`no mutant "${name}"`);
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+
+export default defineConfig({
+  root,
+  resolve: {
+    alias: { "loopledger/contract": `${root}src/contracts/sdk/index.ts` },
+  },
+  plugins: [
+    {
+      name: "mutant",
+      enforce: "pre",
+      transform: (code: string, id: string) =>
+        mutant !== undefined && id === `${root}src/${mutant.file}`
+          ? { code: applyMutant(mutant, code), map: null }
+          : undefined,
+    },
+  ],
+  test: { testTimeout: 30_000, maxWorkers: 1, isolate: false, bail: 1 },
+});

@@ -1,0 +1,192 @@
+/**
+ * `npm run sim`: runs the whole-node simulator (test/sim/world) for one seed or for many.
+ *
+ *   npm run sim -- --seed 7            one run; prints its trace hash, and shrinks it if it fails
+ *   npm run sim -- --seeds 500         seeds 1..500, or from `--from N` on
+ *   npm run sim -- --seed 7 --log      with what the nodes log
+ *
+ * A reproduction may leave things out: `--without loss,crash`, `--actions 3,5`, `--safety-ms N`.
+ * `--workers N` threads (default: all processors), `--json` one object, `--no-shrink`,
+ * `--source DIR` the tree to take src and test from. Exit code 1 when a seed fails.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { Worker } from "node:worker_threads";
+import { build } from "esbuild";
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string" },
+    seeds: { type: "string" },
+    from: { type: "string", default: "1" },
+    workers: { type: "string" },
+    without: { type: "string" },
+    actions: { type: "string" },
+    "safety-ms": { type: "string" },
+    source: { type: "string" },
+    log: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    "no-shrink": { type: "boolean", default: false },
+  },
+});
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const cache = `${root}/node_modules/.cache/loopledger-sim`;
+const bundle = `${cache}/world-${process.pid}.mjs`;
+const shrinkTriesMax = 60;
+const note = (text) => console.error(text);
+
+async function makeBundle() {
+  mkdirSync(cache, { recursive: true });
+  await build({
+    entryPoints: [`${values.source ?? root}/test/sim/world/main.ts`],
+    outfile: bundle,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    packages: "external",
+    sourcemap: "inline",
+    logLevel: "error",
+  });
+}
+
+function cutsOf({ noCuts, faultKinds }) {
+  const without = new Set((values.without ?? "").split(",").filter((kind) => kind !== ""));
+  for (const kind of without)
+    if (!faultKinds.includes(kind)) throw new Error(`--without: one of ${faultKinds.join(", ")}`);
+  const actions =
+    values.actions === undefined
+      ? noCuts.actions
+      : values.actions.split(",").filter((each) => each !== "none" && each !== "");
+  const safetyMs = values["safety-ms"];
+  return {
+    without,
+    actions: actions?.map(Number),
+    safetyMs: safetyMs === undefined ? undefined : Number(safetyMs),
+  };
+}
+
+const loud = (index) => {
+  const say = (level) => (facts, message) =>
+    note(`  node ${index} ${level}: ${message} ${JSON.stringify(facts)}`);
+  return { debug() {}, info: say("info"), warn: say("warn"), error: say("error") };
+};
+
+function describe(outcome) {
+  const { seed, nodes, liars, heights, virtualMs, events, sent, final, faults } = outcome;
+  const applied = Object.entries(faults).map(([kind, count]) => `${kind} ${count}`);
+  return [
+    `seed ${seed}: ${nodes} nodes, ${liars} liars, ${heights} heights, ${final} of ${sent}`,
+    `transactions final, ${Math.round(virtualMs / 1_000)} s of virtual time, ${events} events;`,
+    `first block ${outcome.firstBlockMs ?? "-"} ms after the faults, slowest transaction then`,
+    `${outcome.slowestMs} ms; faults: ${applied.join(", ") || "none"}; trace ${outcome.traceHash}`,
+  ].join(" ");
+}
+
+async function runOne(world, seed) {
+  const { planOf, reduced, runWorld, shrink, cutOptions } = world;
+  const cuts = cutsOf(world);
+  const plan = planOf(seed);
+  const outcome = await runWorld(reduced(plan, cuts), values.log ? { log: loud } : {});
+  if (values.json) console.log(JSON.stringify(outcome));
+  else console.log(describe(outcome));
+  if (outcome.violation === undefined) return true;
+  const { message, atMs } = outcome.violation;
+  note(`FAILED at ${atMs} ms: ${message}`);
+  if (values["no-shrink"]) return false;
+  const found = await shrink(plan, { cuts, outcome }, shrinkTriesMax);
+  note(`shortest found in ${found.tries} runs: ${found.outcome.violation.message}`);
+  for (const [place, action] of plan.actions.entries())
+    if (found.cuts.actions === undefined || found.cuts.actions.includes(place))
+      if (!found.cuts.without.has(action.kind)) note(`  ${place} ${JSON.stringify(action)}`);
+  note(`replay: npm run sim -- --seed ${seed} ${cutOptions(found.cuts)} --log`);
+  return false;
+}
+
+/** Runs one seed after the other in a thread; gives each outcome to `onOutcome`. */
+function runThread(next, onOutcome) {
+  const code = `
+    import { parentPort, workerData } from "node:worker_threads";
+    const world = await import(workerData);
+    parentPort.on("message", async (seed) =>
+      parentPort.postMessage(await world.runWorld(world.planOf(seed))));
+    parentPort.postMessage("ready");`;
+  const url = new URL(`data:text/javascript,${encodeURIComponent(code)}`);
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(url, { workerData: `file://${bundle}` });
+    worker.on("error", reject);
+    worker.on("message", (message) => {
+      if (message !== "ready") onOutcome(message);
+      const seed = next();
+      if (seed !== undefined) worker.postMessage(seed);
+      else resolve(worker.terminate());
+    });
+  });
+}
+
+function totalsOf(outcomes, seconds) {
+  const sum = (of) => outcomes.reduce((total, outcome) => total + of(outcome), 0);
+  const firsts = outcomes.map(({ firstBlockMs }) => firstBlockMs ?? 0);
+  const kinds = {};
+  for (const { faults } of outcomes)
+    for (const [kind, count] of Object.entries(faults)) kinds[kind] = (kinds[kind] ?? 0) + count;
+  const inOrder = outcomes.toSorted((left, right) => left.seed - right.seed);
+  const traces = inOrder.map(({ traceHash }) => traceHash).join();
+  return {
+    seeds: outcomes.length,
+    failed: inOrder.filter(({ violation }) => violation).map(({ seed }) => seed),
+    heights: sum(({ heights }) => heights),
+    seedsWith20Heights: outcomes.filter(({ heights }) => heights >= 20).length,
+    simulatedHours: sum(({ virtualMs }) => virtualMs) / 3_600_000,
+    transactionsFinal: sum(({ final }) => final),
+    firstBlockMsMax: Math.max(...firsts),
+    firstBlockMsMaxWithoutLiars: Math.max(
+      0,
+      ...outcomes.map(({ liars, firstBlockMs }) => (liars === 0 ? (firstBlockMs ?? 0) : 0)),
+    ),
+    faults: kinds,
+    traceHash: createHash("sha256").update(traces).digest("hex"),
+    seconds,
+  };
+}
+
+async function runMany(world, from, count) {
+  const startMs = performance.now();
+  const outcomes = [];
+  let given = 0;
+  const next = () => (given < count ? from + given++ : undefined);
+  const threads = Math.min(count, Number(values.workers ?? availableParallelism()));
+  await Promise.all(
+    Array.from({ length: threads }, () =>
+      runThread(next, (outcome) => {
+        outcomes.push(outcome);
+        if (outcome.violation !== undefined)
+          note(`seed ${outcome.seed} FAILED: ${outcome.violation.message}`);
+        if (outcomes.length % 50 === 0) note(`${outcomes.length} of ${count} seeds`);
+      }),
+    ),
+  );
+  const totals = totalsOf(outcomes, Math.round((performance.now() - startMs) / 100) / 10);
+  if (values.json) console.log(JSON.stringify(totals));
+  else for (const [name, value] of Object.entries(totals)) console.log(name, value);
+  const [first] = totals.failed;
+  if (first === undefined) return true;
+  if (!values["no-shrink"]) await runOne(world, first);
+  return false;
+}
+
+try {
+  await makeBundle();
+  const world = await import(bundle);
+  const isGood =
+    values.seed !== undefined
+      ? await runOne(world, Number(values.seed))
+      : await runMany(world, Number(values.from), Number(values.seeds ?? "100"));
+  process.exitCode = isGood ? 0 : 1;
+} finally {
+  rmSync(bundle, { force: true });
+}

@@ -1,0 +1,410 @@
+/**
+ * Byzantine nodes. A liar runs the real shell, so it is always where the others are; a mask between
+ * it and the network replaces what it says, and says more. It signs with its own key only (and, as
+ * all honest nodes may do, for another chain), so whatever it does, the others must bear it.
+ *
+ * | trick | what it does |
+ * |---|---|
+ * | equivocate | two blocks in one round; votes for both, to different peers; early commits |
+ * | silence | says nothing to some peers, others each few seconds |
+ * | staleClaims | hides or invents prepared certificates; proposals with old justifications |
+ * | wrongBlocks | proposals that break one rule of blocks |
+ * | flood | huge rounds, far heights, bytes that mean nothing, transactions nobody signed |
+ * | otherChain | messages of another chain signed with the keys of all validators |
+ * | syncLies | wrong heights; blocks with holes, altered, or with made-up certificates |
+ */
+import { type Block, blockOf, encodeBlock } from "../../../src/base/format/block.ts";
+import {
+  type Certificate,
+  type Claim,
+  type ConsensusMessage,
+  decodeMessage,
+  encodeCertificate,
+  encodeMessage,
+  type ProposalMessage,
+  type RoundChangeMessage,
+  type VoteMessage,
+} from "../../../src/base/format/message.ts";
+import { zeroHash } from "../../../src/base/hash.ts";
+import { quorumSize } from "../../../src/base/proof/certificate.ts";
+import { merkleRoot } from "../../../src/base/proof/merkle.ts";
+import { decodeDecided, encodeDecided } from "../../../src/node/chain-follower.ts";
+import type { ShellHandlers, ShellNetwork } from "../../../src/node/shell.ts";
+import { directFrame } from "../../../src/node/transaction-intake.ts";
+import { claimOnly, signedBy } from "../fake-keys.ts";
+import type { Random } from "../random.ts";
+import { validatorKey } from "./chain.ts";
+import type { Mask } from "./node.ts";
+
+/** One way of lying. */
+export type Trick =
+  | "equivocate"
+  | "silence"
+  | "staleClaims"
+  | "wrongBlocks"
+  | "flood"
+  | "otherChain"
+  | "syncLies";
+
+/** What a liar works with. */
+export type LiarOptions = {
+  readonly index: number;
+  readonly count: number;
+  readonly chainId: string;
+  readonly otherChainId: string;
+  readonly tricks: readonly Trick[];
+  readonly random: Random;
+  /** Sends a direct frame to one node, past the real shell. */
+  send(to: number, frame: Uint8Array): void;
+  publish(transactions: readonly Uint8Array[]): void;
+};
+
+/** Messages of others that are kept for later use. */
+const heardMax = 400;
+
+/** The mask of one liar. */
+export class Liar implements Mask {
+  readonly #options: LiarOptions;
+  readonly #tricks: ReadonlySet<Trick>;
+  readonly #heard: ConsensusMessage[] = [];
+  /** Blocks by height that it or others offered. */
+  readonly #blocks = new Map<number, Map<string, Block>>();
+  #deaf: ReadonlySet<number> = new Set();
+
+  constructor(options: LiarOptions) {
+    this.#options = options;
+    this.#tricks = new Set(options.tricks);
+  }
+
+  network(network: ShellNetwork): ShellNetwork {
+    return {
+      ...network,
+      broadcast: (frame) => this.#broadcast(frame),
+      send: (peer, frame) => {
+        if (this.#deaf.size === 0) network.send(peer, frame);
+      },
+    };
+  }
+
+  handlers(handlers: ShellHandlers): ShellHandlers {
+    return {
+      ...handlers,
+      onConsensusMessage: (from, frame) => {
+        this.#hear(frame);
+        handlers.onConsensusMessage(from, frame);
+      },
+      status: () => this.#status(handlers.status()),
+      readBlocks: async (from, countMax, bytesMax) =>
+        this.#lieOfBlocks(await handlers.readBlocks(from, countMax, bytesMax)),
+    };
+  }
+
+  /** Does something by itself; to be called every second or so. */
+  tick(): void {
+    const { random } = this.#options;
+    if (this.#tricks.has("silence"))
+      this.#deaf = new Set(this.#others().filter(() => random.chance(0.5)));
+    if (this.#tricks.has("flood")) this.#flood();
+    if (this.#tricks.has("otherChain")) this.#relayOtherChain();
+    if (this.#tricks.has("equivocate") && random.chance(0.5)) this.#voteForBoth();
+  }
+
+  #others(): number[] {
+    const { count, index } = this.#options;
+    return Array.from({ length: count }, (_, other) => other).filter((other) => other !== index);
+  }
+
+  #broadcast(frame: Uint8Array): void {
+    const message = messageIn(frame);
+    if (message !== undefined) this.#note(message);
+    for (const to of this.#others()) {
+      if (this.#deaf.has(to)) continue;
+      for (const said of this.#versions(frame, message)) this.#options.send(to, said);
+    }
+  }
+
+  /** What one peer gets instead of a message; each may get something else. */
+  #versions(frame: Uint8Array, message: ConsensusMessage | undefined): Uint8Array[] {
+    const { random } = this.#options;
+    if (message === undefined || random.chance(0.2)) return [frame];
+    if (message.kind === "proposal") return this.#versionsOfProposal(frame, message);
+    if (message.kind === "roundChange")
+      return this.#tricks.has("staleClaims")
+        ? this.#versionsOfRoundChange(frame, message)
+        : [frame];
+    if (!this.#tricks.has("equivocate")) return [frame];
+    const { kind, height, round } = message;
+    const hashes = [...(this.#blocks.get(height)?.keys() ?? [])];
+    const blockHash = hashes[random.below(hashes.length)] ?? message.blockHash;
+    const other = this.#signed({ kind, height, round, blockHash });
+    const early = this.#signed({ kind: "commit", height, round, blockHash });
+    return random.chance(0.3) ? [other, early] : [other];
+  }
+
+  #versionsOfProposal(frame: Uint8Array, proposal: ProposalMessage): Uint8Array[] {
+    const { random } = this.#options;
+    if (this.#tricks.has("staleClaims") && proposal.round > 0 && random.chance(0.5))
+      return [this.#withOldJustification(proposal)];
+    if (this.#tricks.has("wrongBlocks") && random.chance(0.5))
+      return [this.#proposalOf(proposal, this.#wrongBlock(proposal.block))];
+    if (!this.#tricks.has("equivocate")) return [frame];
+    const { header, transactions } = proposal.block;
+    const fewer = random.chance(0.5) ? transactions : transactions.slice(1);
+    const timestampMs = header.timestampMs + 1 + random.below(3);
+    const transactionsRoot = merkleRoot(fewer);
+    const twin = blockOf({ ...header, timestampMs, transactionsRoot }, fewer);
+    this.#noteBlock(twin);
+    return random.chance(0.5) ? [this.#proposalOf(proposal, twin)] : [frame];
+  }
+
+  #versionsOfRoundChange(frame: Uint8Array, change: RoundChangeMessage): Uint8Array[] {
+    const { random, count } = this.#options;
+    const { kind, height, round } = change;
+    const none = { preparedBlock: undefined, prepares: [] };
+    const blocks = [...(this.#blocks.get(height)?.values() ?? [])];
+    const block = blocks[random.below(blocks.length)];
+    if (block === undefined || random.chance(0.5)) {
+      const claim = { kind, height, round, prepared: undefined } as const;
+      return [direct({ ...this.#sign(claim), ...none })];
+    }
+    if (random.chance(0.2)) return [frame];
+    // A certificate of one signer many times, or of votes that are of another round.
+    const prepared = { round: random.below(round), blockHash: block.hash };
+    const own = this.#sign({
+      kind: "prepare",
+      height,
+      round: prepared.round,
+      blockHash: block.hash,
+    });
+    const heard = this.#votes("prepare", height).filter(
+      ({ blockHash }) => blockHash === block.hash,
+    );
+    const prepares = random.chance(0.5)
+      ? Array.from({ length: quorumSize(count) }, () => own)
+      : [...heard, own].slice(0, count);
+    return [
+      direct({ ...this.#sign({ kind, height, round, prepared }), preparedBlock: block, prepares }),
+    ];
+  }
+
+  /** Leaves out who prepared something, fills up with round changes of other rounds. */
+  #withOldJustification(proposal: ProposalMessage): Uint8Array {
+    const { random, index } = this.#options;
+    const { height, round, block } = proposal;
+    const old = this.#heard.flatMap((message) =>
+      message.kind === "roundChange" && message.height === height ? [claimOnly(message)] : [],
+    );
+    const unprepared = [...proposal.roundChanges, ...old].filter(({ prepared }) => !prepared);
+    const roundChanges = random.chance(0.5) ? unprepared : [...proposal.roundChanges].slice(1);
+    const proposer = validatorKey(index);
+    const { header, transactions } = block;
+    const fresh = blockOf(
+      { ...header, proposer, timestampMs: header.timestampMs + 1 },
+      transactions,
+    );
+    const claim = { kind: "proposal", height, round, blockHash: fresh.hash } as const;
+    return direct({ ...this.#sign(claim), block: fresh, roundChanges, prepares: [] });
+  }
+
+  #proposalOf(proposal: ProposalMessage, block: Block): Uint8Array {
+    const { height, round, roundChanges, prepares } = proposal;
+    const claim = { kind: "proposal", height, round, blockHash: block.hash } as const;
+    return direct({ ...this.#sign(claim), block, roundChanges, prepares });
+  }
+
+  #wrongBlock({ header, transactions }: Block): Block {
+    const { random } = this.#options;
+    const of = (list: readonly Uint8Array[], fields: Partial<typeof header> = {}) =>
+      blockOf({ ...header, transactionsRoot: merkleRoot(list), ...fields }, list);
+    const [first, ...rest] = transactions;
+    switch (random.below(9)) {
+      case 0:
+        return of(transactions, { timestampMs: header.timestampMs + 60_000 });
+      case 1:
+        return of(transactions, { timestampMs: header.timestampMs - 60_000 });
+      case 2:
+        return of(transactions, { stateRoot: zeroHash });
+      case 3:
+        return of(transactions, { proposer: validatorKey(random.below(this.#options.count)) });
+      case 4:
+        return of([...transactions, ...transactions]);
+      case 5:
+        // A known body with a signature that does not hold.
+        return first === undefined ? of([]) : of([forged(first), ...rest]);
+      case 6:
+        return of([]);
+      case 7:
+        // The header of one block with the transactions of another.
+        return blockOf(header, rest);
+      default:
+        return of(transactions, { gasUsed: header.gasUsed + 1 });
+    }
+  }
+
+  #voteForBoth(): void {
+    const { random } = this.#options;
+    const last = this.#heard.at(-1);
+    if (last === undefined) return;
+    for (const to of this.#others()) {
+      const hashes = [...(this.#blocks.get(last.height)?.keys() ?? [])];
+      const blockHash = hashes[random.below(hashes.length)];
+      if (blockHash === undefined) continue;
+      const at = { height: last.height, round: last.round, blockHash };
+      for (const kind of ["prepare", "commit"] as const)
+        this.#options.send(to, this.#signed({ kind, ...at }));
+    }
+  }
+
+  #flood(): void {
+    const { random, send, publish } = this.#options;
+    const last = this.#heard[random.below(Math.max(1, this.#heard.length))];
+    const height = last?.height ?? 1;
+    for (const to of this.#others())
+      for (let frames = 0; frames < 4; frames += 1) send(to, this.#noise(height));
+    const bytes = Uint8Array.from({ length: 1 + random.below(300) }, () => random.below(256));
+    if (random.chance(0.3)) publish([bytes]);
+  }
+
+  #noise(height: number): Uint8Array {
+    const { random } = this.#options;
+    const blockHash = zeroHash;
+    const far = height + random.below(3) * random.below(1_000_000_000);
+    switch (random.below(4)) {
+      case 0:
+        return Uint8Array.from({ length: random.below(200) }, () => random.below(256));
+      case 1: {
+        const round = 1 + random.below(2 ** 31) * random.below(500);
+        const claim = { kind: "roundChange", height: far, round, prepared: undefined } as const;
+        return direct({ ...this.#sign(claim), preparedBlock: undefined, prepares: [] });
+      }
+      case 2:
+        return this.#signed({ kind: "prepare", height: far, round: random.below(40), blockHash });
+      default:
+        return this.#signed({ kind: "commit", height: far, round: random.below(40), blockHash });
+    }
+  }
+
+  /** All validators run another chain with the same keys; its messages are brought here. */
+  #relayOtherChain(): void {
+    const { random, count, otherChainId, send } = this.#options;
+    const last = this.#heard.at(-1);
+    if (last === undefined) return;
+    const { height, round } = last;
+    const blocks = [...(this.#blocks.get(height)?.values() ?? [])];
+    const block = blocks[random.below(blocks.length)];
+    const to = this.#others()[random.below(count - 1)] as number;
+    for (let signer = 0; signer < count; signer += 1) {
+      const validator = validatorKey(signer);
+      const blockHash = block?.hash ?? zeroHash;
+      const say = (claim: Claim) =>
+        send(to, direct(attached(signedBy(validator, claim, otherChainId))));
+      say({ kind: "prepare", height, round, blockHash });
+      say({ kind: "commit", height, round, blockHash });
+      say({ kind: "roundChange", height, round: round + 1 + random.below(3), prepared: undefined });
+    }
+  }
+
+  #status(real: { readonly height: number; readonly hash: string }) {
+    const { random } = this.#options;
+    if (!this.#tricks.has("syncLies") || random.chance(0.4)) return real;
+    const height = random.chance(0.5) ? real.height + 1 + random.below(1_000) : 0;
+    return { ...real, height };
+  }
+
+  #lieOfBlocks(real: Uint8Array[]): Uint8Array[] {
+    const { random } = this.#options;
+    if (!this.#tricks.has("syncLies") || random.chance(0.4)) return real;
+    switch (random.below(4)) {
+      case 0:
+        return real.slice(1);
+      case 1:
+        return [];
+      case 2:
+        return real.map((bytes) => this.#otherBlock(bytes));
+      default:
+        return real.map((bytes) => this.#otherCertificate(bytes));
+    }
+  }
+
+  #otherBlock(bytes: Uint8Array): Uint8Array {
+    const { block, certificate } = decodeDecided(bytes);
+    const wrong = this.#wrongBlock(block);
+    const blockHash = this.#options.random.chance(0.5) ? wrong.hash : certificate.blockHash;
+    return encodeDecided(encodeBlock(wrong), encodeCertificate({ ...certificate, blockHash }));
+  }
+
+  /** Commits of other rounds, of prepares, or of one signer, put together to a certificate. */
+  #otherCertificate(bytes: Uint8Array): Uint8Array {
+    const { random, count, index } = this.#options;
+    const { block, certificate } = decodeDecided(bytes);
+    const { height, round, blockHash } = certificate;
+    const own = this.#sign({ kind: "commit", height, round, blockHash }).signature;
+    const votes = [...this.#votes("commit", height), ...this.#votes("prepare", height)];
+    const signatures: { validatorIndex: number; signature: Uint8Array }[] = [];
+    for (let signer = 0; signer < count; signer += 1) {
+      const vote = votes.find(({ validator }) => validator === validatorKey(signer));
+      const signature = signer === index || vote === undefined ? own : vote.signature;
+      if (random.chance(0.9)) signatures.push({ validatorIndex: signer, signature });
+    }
+    const wrong: Certificate = { ...certificate, round: random.below(3), signatures };
+    return encodeDecided(encodeBlock(block), encodeCertificate(wrong));
+  }
+
+  #hear(frame: Uint8Array): void {
+    const message = messageIn(frame);
+    if (message !== undefined) this.#note(message);
+  }
+
+  #note(message: ConsensusMessage): void {
+    this.#heard.push(message);
+    if (this.#heard.length > heardMax) this.#heard.shift();
+    if (message.kind === "proposal") this.#noteBlock(message.block);
+  }
+
+  #noteBlock(block: Block): void {
+    const { height } = block.header;
+    const known = this.#blocks.get(height) ?? new Map();
+    if (known.size < 8) this.#blocks.set(height, known.set(block.hash, block));
+    for (const lower of this.#blocks.keys()) if (lower < height - 3) this.#blocks.delete(lower);
+  }
+
+  #votes(kind: "prepare" | "commit", height: number): VoteMessage[] {
+    return this.#heard.filter(
+      (message): message is VoteMessage => message.kind === kind && message.height === height,
+    );
+  }
+
+  #sign<C extends Claim>(claim: C) {
+    return signedBy(validatorKey(this.#options.index), claim, this.#options.chainId);
+  }
+
+  #signed(claim: Extract<Claim, { kind: "prepare" | "commit" }>): Uint8Array {
+    return direct(this.#sign(claim));
+  }
+}
+
+function direct(message: ConsensusMessage): Uint8Array {
+  return directFrame("consensus", encodeMessage(message));
+}
+
+function attached(signed: ReturnType<typeof signedBy<Claim>>): ConsensusMessage {
+  if (signed.kind === "roundChange") return { ...signed, preparedBlock: undefined, prepares: [] };
+  return signed as VoteMessage;
+}
+
+/** Reads the consensus message of a direct frame, if it is one. */
+export function messageIn(frame: Uint8Array): ConsensusMessage | undefined {
+  if (frame[0] !== 0) return undefined;
+  try {
+    return decodeMessage(frame.subarray(1));
+  } catch {
+    return undefined;
+  }
+}
+
+function forged(transaction: Uint8Array): Uint8Array {
+  const bytes = transaction.slice();
+  const last = bytes.length - 1;
+  bytes[last] = (bytes[last] as number) ^ 1;
+  return bytes;
+}

@@ -1,0 +1,78 @@
+/** What is noticed when a validator contradicts itself, and that nothing else is. */
+import { expect, it } from "vitest";
+import { claimOf } from "../../../src/base/format/equivocation.ts";
+import { claimMessage, encodeMessage, type Vote } from "../../../src/base/format/message.ts";
+import { zeroHash } from "../../../src/base/hash.ts";
+import { limits } from "../../../src/base/limits.ts";
+import { EquivocationWatch } from "../../../src/node/equivocation-watch.ts";
+import { blockBy, preparedBy, proposalOf, roundChangeOf, voteOf } from "../../sim/probe.ts";
+import { chainId, drive, sorted, until } from "./driver-fixture.ts";
+
+const x = blockBy(0, "x");
+const y = blockBy(0, "y");
+const voteFor = (block: typeof x, round = 0) => voteOf("commit", 1, { round, block });
+
+it("finds the second claim for one place, once, and keeps no blocks", () => {
+  const watch = new EquivocationWatch();
+  const [first, second] = [proposalOf(1, 1, x), proposalOf(1, 1, y)];
+  expect(watch.note(first)).toEqual([]);
+  expect(watch.contradicts(first)).toBe(false);
+  expect(watch.contradicts(second)).toBe(true);
+  expect(watch.note(second)).toEqual([[claimOf(first), claimOf(second)]]);
+  expect(watch.contradicts(second)).toBe(false);
+  expect(watch.note(second)).toEqual([]);
+});
+
+it("finds nothing in what honest validators do", () => {
+  const watch = new EquivocationWatch();
+  const messages = [
+    proposalOf(1, 1, x),
+    voteOf("prepare", 1, { round: 1, block: x }),
+    voteFor(x, 1),
+    voteFor(y, 2),
+    voteOf("commit", 2, { round: 1, block: y }),
+    roundChangeOf(1, 2, preparedBy([0, 1, 2], 1, x)),
+    voteFor(x, 1),
+  ];
+  expect(messages.flatMap((message) => watch.note(message))).toEqual([]);
+});
+
+it("finds claims that are only shown inside other messages", () => {
+  const watch = new EquivocationWatch();
+  watch.note(voteOf("prepare", 1, { round: 0, block: y }));
+  watch.note(roundChangeOf(3, 1));
+  const roundChanges = [roundChangeOf(2, 1), roundChangeOf(3, 1, preparedBy([0, 1, 2], 0, x))];
+  const prepares = preparedBy([0, 1, 2], 0, x).prepares;
+  const found = watch.note(proposalOf(1, 1, x, { roundChanges, prepares }));
+  expect(found.map(([{ validator, kind }]) => [validator.slice(0, 2), kind])).toEqual([
+    ["12", "prepare"],
+    ["14", "roundChange"],
+  ]);
+});
+
+it("keeps no more of one validator than the limit, and the others are not touched", () => {
+  const watch = new EquivocationWatch();
+  watch.note(voteOf("commit", 2, { round: 0, block: x }));
+  for (let round = 0; round <= limits.watchedClaimsMax; round += 1) watch.note(voteFor(x, round));
+  expect(watch.contradicts(voteFor(y, 0))).toBe(false);
+  expect(watch.contradicts(voteFor(y, 1))).toBe(true);
+  expect(watch.contradicts(voteOf("commit", 2, { round: 0, block: y }))).toBe(true);
+});
+
+it("the driver reports what two verified messages prove, and nothing for a forged one", async () => {
+  const { driver, equivocations } = drive();
+  const other = sorted[1] as (typeof sorted)[0];
+  const send = (blockHash: string, signer = other) => {
+    const claim: Vote = { kind: "commit", height: 1, round: 0, blockHash };
+    const signature = signer.sign(claimMessage(claim, chainId));
+    driver.receive(encodeMessage({ ...claim, validator: other.publicKey, signature }));
+  };
+  send(zeroHash);
+  expect(() => send("22".repeat(32), sorted[2])).toThrow("CONSENSUS_SIGNATURE_INVALID");
+  expect(equivocations).toEqual([]);
+  send("33".repeat(32));
+  await until(() => equivocations.length === 1);
+  const [height, votes] = [1, driver.status.validators.map(({ votedHeight }) => votedHeight)];
+  expect(votes).toEqual([undefined, height, undefined, undefined]);
+  await driver.stop();
+});
