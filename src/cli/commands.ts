@@ -15,6 +15,8 @@ import { gatewayStatus } from "./gateway-status.ts";
 import { genesisNew } from "./genesis-new.ts";
 import { keyNew } from "./key-new.ts";
 import { keyShow } from "./key-show.ts";
+import { nodeBackup } from "./node-backup.ts";
+import { nodeRestore } from "./node-restore.ts";
 import { nodeStart } from "./node-start.ts";
 import { nodeStatus } from "./node-status.ts";
 import { query } from "./query.ts";
@@ -33,6 +35,8 @@ export const commands: readonly Command[] = [
   genesisNew,
   nodeStart,
   nodeStatus,
+  nodeBackup,
+  nodeRestore,
   txSubmit,
   txShow,
   query,

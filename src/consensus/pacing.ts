@@ -71,5 +71,5 @@ export function catchUpTarget(state: ConsensusState): number | undefined {
 function heightAhead({ validators, seen }: ConsensusState): number {
   const heights = validators.map((validator) => seen.get(validator)?.height ?? 0);
   const highestFirst = heights.sort((left, right) => right - left);
-  return highestFirst[faultyMax(validators.length)] ?? 0;
+  return highestFirst[faultyMax(validators.length)] as number;
 }

@@ -17,6 +17,7 @@ import { encode } from "../base/format/codec.ts";
 import { type Certificate, decodeCertificate, encodeCertificate } from "../base/format/message.ts";
 import { TupleReader } from "../base/format/tuple.ts";
 import type { Hash } from "../base/hash.ts";
+import { scheduleBase } from "../base/proposer-schedule.ts";
 import { type Database, entriesOf, type Operation } from "./database.ts";
 import { decodeRecord, familyRange, putRecord, recordKeys } from "./records.ts";
 
@@ -104,6 +105,27 @@ export async function readBaseHeader(
   if (header === undefined || certificate === undefined || headerHash(header) !== hash)
     throw baseCorrupt(height, "the certified header of the base is missing or another one");
   return { header, certificate };
+}
+
+/**
+ * Reads the headers of the base's epoch of proposers, up to its own, and checks that each follows
+ * the one before.
+ *
+ * @throws {LedgerError} LEDGER_BASE_CORRUPT
+ */
+export async function readBaseHeaders(database: Database, base: Base): Promise<KeptHeader[]> {
+  const headers: KeptHeader[] = [];
+  let expected = base.hash;
+  for (let height = base.height; height >= scheduleBase(base.height + 1); height -= 1) {
+    const kept = await readKept(database, height);
+    if (kept === undefined || headerHash(kept.header) !== expected)
+      throw baseCorrupt(base.height, `the header of height ${height} is missing or another one`);
+    headers.push(kept);
+    expected = kept.header.parentHash;
+  }
+  if (headers[0]?.certificate === undefined)
+    throw baseCorrupt(base.height, "the certificate of the base is missing");
+  return headers.reverse();
 }
 
 /** Makes the error for a base that cannot be used. */

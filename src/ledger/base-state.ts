@@ -12,6 +12,7 @@ import {
   type KeptHeader,
   readAllKept,
   readBaseHeader,
+  readBaseHeaders,
 } from "./base-record.ts";
 import { type Database, entriesOf } from "./database.ts";
 import { decodeHistory } from "./history.ts";
@@ -67,12 +68,19 @@ export async function checkBase(
   },
 ): Promise<KeptHeader[]> {
   const kept = await readAllKept(database, base.height);
-  const { certificate, header } = await readBaseHeader(database, base);
-  const { genesis, verifier, state } = context;
+  const linked = new Set(
+    (await readBaseHeaders(database, base)).map(({ header }) => header.height),
+  );
+  const { genesis, state } = context;
   try {
     const changes = changesOf(kept, state);
-    const validators = validatorsAt(base.height, changes, context);
-    verifyCertificate(certificate, header, { chainId: genesis.chainId, validators, verifier });
+    for (const { header, certificate } of kept) {
+      if (certificate === undefined && linked.has(header.height)) continue;
+      if (certificate === undefined || header.height > base.height)
+        throw baseCorrupt(base.height, `nothing proves the kept header of ${header.height}`);
+      const validators = validatorsAt(header.height, changes, context);
+      verifyCertificate(certificate, header, { ...context, chainId: genesis.chainId, validators });
+    }
   } catch (cause) {
     throw baseCorrupt(base.height, cause instanceof Error ? cause.message : String(cause), cause);
   }

@@ -47,7 +47,8 @@ async function makeDirectory(directory: string): Promise<string> {
   return mkdtemp(beside).catch(() => mkdtemp(join(tmpdir(), `${basename(beside)}`)));
 }
 
-async function linkOrCopy(from: string, to: string): Promise<void> {
+/** Takes a file as a link where that is possible; LevelDB never writes to it again. */
+export async function linkOrCopy(from: string, to: string): Promise<void> {
   const isWrittenTo = /CURRENT$|MANIFEST-\d+$/.test(to);
   if (isWrittenTo) return copyFile(from, to);
   await link(from, to).catch(() => copyFile(from, to));

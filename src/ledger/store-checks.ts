@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
 import type { Hash } from "../base/hash.ts";
-import { type Base, readBaseHeader } from "./base-record.ts";
+import { type Base, readBaseHeaders } from "./base-record.ts";
 import {
   type BlockStore,
   blockOfGenesis,
@@ -58,7 +58,7 @@ export async function checkedTip(
 ): Promise<StoredHeader> {
   const tip = await readTipRecord(blocks);
   await checkChain(blocks, tip, genesis);
-  if (base !== undefined) await readBaseHeader(database, base);
+  if (base !== undefined) await readBaseHeaders(database, base);
   const { dense, greatest } = await blocks.scanHeights(base?.height);
   if (tip === undefined || tip.height !== greatest || dense !== greatest)
     throw new LedgerError("LEDGER_HOLE", { height: dense + 1 });

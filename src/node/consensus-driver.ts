@@ -168,7 +168,10 @@ export class ConsensusDriver {
     if (isLate && !this.#equivocations.contradicts(message)) return;
     const { ledger, verifier } = this.#parts;
     const { chainId } = ledger;
-    const context = { chainId, verifier, validators: this.#state.validators };
+    const { height, validators } = this.#state;
+    // Others are ahead, with a set that this node does not know yet: their blocks will tell.
+    if (message.height > height && !validators.includes(message.validator)) return;
+    const context = { chainId, verifier, validators };
     if (!verifyMessage(message, context))
       throw new LedgerError("CONSENSUS_SIGNATURE_INVALID", {
         validator: message.validator,

@@ -32,7 +32,7 @@ export const programFile = fileURLToPath(new URL("../../bin/loopledger.js", impo
 
 const pollMs = 50;
 /** Long enough for a machine that runs other tests meanwhile. */
-const readyMsMax = 60_000;
+const readyMsMax = 120_000;
 const stopMsMax = 15_000;
 
 /** What a test may choose. */

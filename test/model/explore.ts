@@ -61,10 +61,11 @@ export function explore(setting: Setting, bounds: Bounds = {}): Exploration {
     const next: State[] = [];
     for (const [count, state] of frontier.entries()) {
       if (count % 1_000 === 0 && (parents.size > statesMax || isOver())) return outcome(false);
-      const decided = decidedValues(setting.protocol, poolOf(setting, state)).length;
+      const pool = poolOf(setting, state);
+      const decided = decidedValues(setting.protocol, pool).length;
       if (decided > 0) decidedCount += 1;
       if (decided > 1) return outcome(false, state);
-      for (const move of movesOf(setting, state)) {
+      for (const move of movesOf(setting, state, pool)) {
         const reached = canonical(setting, afterMove(setting, state, move));
         if (parents.has(reached)) continue;
         parents.set(reached, state);

@@ -6,14 +6,14 @@
  * What the liars signed before stays usable, as honest validators pass it on.
  */
 import { afterClaim, hasCommits, isJustified, maySign } from "./rules.ts";
-import { addClaims, honestOf, ownOf, poolOf, type Setting, type State } from "./state.ts";
+import { addClaims, ownOf, poolOf, type Setting, type State } from "./state.ts";
 import type { ModelClaim, Own, Pool } from "./types.ts";
 
 /** Tells whether honest validators alone can decide from a state, within one turn of everybody. */
 export function canDecide(setting: Setting, state: State): boolean {
   const { protocol, roundCount } = setting;
   const pool: Pool = { ...poolOf(setting, state), liarsSilentFrom: roundCount };
-  let owns = honestOf(setting).map((_, place) => ownOf(setting, state, place));
+  let owns = setting.honest.map((_, place) => ownOf(setting, state, place));
   const last = roundCount + protocol.validatorCount - 1;
   for (let round = 1; round <= last; round += 1) {
     const move = (claimOf: (own: Own) => ModelClaim | undefined) => {

@@ -4,7 +4,12 @@
  * a validator that signs at random; a validator set that changes.
  */
 import type { Block } from "../../src/base/format/block.ts";
-import type { Claim, ConsensusMessage, RoundChangeClaim, Signed } from "../../src/base/format/message.ts";
+import type {
+  Claim,
+  ConsensusMessage,
+  RoundChangeClaim,
+  Signed,
+} from "../../src/base/format/message.ts";
 import { claimOnly, keyOf, signedBy } from "../sim/fake-keys.ts";
 import { Random } from "../sim/random.ts";
 import { TracedCluster } from "./traced-cluster.ts";

@@ -36,8 +36,8 @@ import {
   type Protocol,
 } from "./types.ts";
 
-/** What is explored: a protocol, who lies, and how far. */
-export type Setting = {
+/** What is explored. */
+export type Scope = {
   readonly protocol: Protocol;
   readonly liars: Mask;
   /** Rounds 0 .. this - 1. */
@@ -47,6 +47,26 @@ export type Setting = {
   /** Keeps states apart that (E) takes for one. */
   readonly withoutSymmetry?: boolean;
 };
+
+/** What is explored, and what follows from it. */
+export type Setting = Scope & {
+  /** Ascending; the place of a validator in this list is its place in a state. */
+  readonly honest: readonly number[];
+  /** Places of honest validators that propose in none of the explored rounds. */
+  readonly exchangeable: readonly number[];
+};
+
+/** Returns the setting of a scope. */
+export function settingOf(scope: Scope): Setting {
+  const { protocol, liars, roundCount } = scope;
+  const validators = Array.from({ length: protocol.validatorCount }, (_, index) => index);
+  const honest = validators.filter((validator) => (liars & (1 << validator)) === 0);
+  const proposers = Array.from({ length: roundCount }, (_, round) => protocol.proposerAt(round));
+  const exchangeable = honest.flatMap((validator, place) =>
+    proposers.includes(validator) ? [] : [place],
+  );
+  return { ...scope, honest, exchangeable };
+}
 
 /** A move of an honest validator. */
 export type Move = { readonly validator: number; readonly claim: ModelClaim };
@@ -58,17 +78,10 @@ const valueCount = 2;
 const cellCount = 54;
 const firstCode = 33;
 
-/** Returns the honest validators. */
-export function honestOf({ protocol, liars }: Setting): number[] {
-  return Array.from({ length: protocol.validatorCount }, (_, validator) => validator).filter(
-    (validator) => (liars & (1 << validator)) === 0,
-  );
-}
-
 /** Nobody has signed anything. */
 export function startState(setting: Setting): State {
   const ofOne = [1, ...Array.from({ length: setting.roundCount - 1 }, () => 0)];
-  return textOfCells(honestOf(setting).flatMap(() => ofOne));
+  return textOfCells(setting.honest.flatMap(() => ofOne));
 }
 
 function textOfCells(cells: readonly number[]): State {
@@ -92,7 +105,7 @@ export function poolOf(setting: Setting, state: State): Pool {
       votesOf.push(Array.from({ length: valueCount }, () => 0));
     pool.changes.push([]);
   }
-  for (const [place, validator] of honestOf(setting).entries())
+  for (const [place, validator] of setting.honest.entries())
     addClaims(pool, ownClaims(setting, state, place), validator);
   return pool;
 }
@@ -138,7 +151,7 @@ export function ownOf(setting: Setting, state: State, place: number): Own {
   const last = claims.at(-1);
   const commit = claims.findLast(({ kind }) => kind === "commit");
   return {
-    validator: honestOf(setting)[place] as number,
+    validator: setting.honest[place] as number,
     round: last?.round ?? 0,
     last: last === undefined ? -1 : kindOrder[last.kind],
     prepared: commit?.kind === "commit" ? commit : undefined,
@@ -146,10 +159,9 @@ export function ownOf(setting: Setting, state: State, place: number): Own {
 }
 
 /** Returns every move that the rules allow in a state. */
-export function movesOf(setting: Setting, state: State): Move[] {
-  const pool = poolOf(setting, state);
+export function movesOf(setting: Setting, state: State, pool = poolOf(setting, state)): Move[] {
   const moves: Move[] = [];
-  for (const [place, validator] of honestOf(setting).entries()) {
+  for (const [place, validator] of setting.honest.entries()) {
     const own = ownOf(setting, state, place);
     for (const claim of candidates(setting, own))
       if (maySign(setting.protocol, pool, own, claim)) moves.push({ validator, claim });
@@ -173,7 +185,7 @@ function candidates({ protocol, roundCount, withJumps }: Setting, own: Own): Mod
 
 /** Returns the state after a move. */
 export function afterMove(setting: Setting, state: State, { validator, claim }: Move): State {
-  const index = honestOf(setting).indexOf(validator) * setting.roundCount + claim.round;
+  const index = setting.honest.indexOf(validator) * setting.roundCount + claim.round;
   const added = claim.kind === "roundChange" ? 1 : weights[claim.kind] * (claim.value + 1);
   const code = state.charCodeAt(index) + added;
   return state.slice(0, index) + String.fromCharCode(code) + state.slice(index + 1);
@@ -182,26 +194,17 @@ export function afterMove(setting: Setting, state: State, { validator, claim }: 
 /** Returns the least of all states that differ from one only by a symmetry. */
 export function canonical(setting: Setting, state: State): State {
   if (setting.withoutSymmetry) return state;
-  const places = exchangeable(setting);
-  const alike = [state, exchangeValues(state)].map((text) => sortPlaces(setting, text, places));
+  const alike = [state, exchangeValues(state)].map((text) => sortPlaces(setting, text));
   return alike.sort()[0] as State;
 }
 
-/** Places of honest validators that propose in none of the explored rounds. */
-function exchangeable(setting: Setting): number[] {
-  const { protocol, roundCount } = setting;
-  const proposers = Array.from({ length: roundCount }, (_, round) => protocol.proposerAt(round));
-  return honestOf(setting).flatMap((validator, place) =>
-    proposers.includes(validator) ? [] : [place],
-  );
-}
-
-function sortPlaces({ roundCount }: Setting, state: State, places: readonly number[]): State {
+function sortPlaces({ roundCount, honest, exchangeable }: Setting, state: State): State {
+  if (exchangeable.length < 2) return state;
   const ofPlace = (place: number) => state.slice(place * roundCount, (place + 1) * roundCount);
-  const sorted = places.map(ofPlace).sort();
+  const sorted = exchangeable.map(ofPlace).sort();
   let text = "";
-  for (let place = 0; place * roundCount < state.length; place += 1) {
-    const rank = places.indexOf(place);
+  for (let place = 0; place < honest.length; place += 1) {
+    const rank = exchangeable.indexOf(place);
     text += rank < 0 ? ofPlace(place) : sorted[rank];
   }
   return text;

@@ -27,6 +27,31 @@ export const nodeErrors = {
     meaning: "The record of what this validator signed last is damaged.",
     next: "Do not delete it: find out what damaged the disk; see docs/CONSENSUS.md on lost records.",
   },
+  BACKUP_EXISTS: {
+    httpStatus: 409,
+    facts: ["directory"],
+    meaning: "There is something at the place of the backup already; nothing is overwritten.",
+    next: "Name a directory that does not exist.",
+  },
+  BACKUP_LEDGER_BUSY: {
+    httpStatus: 503,
+    facts: ["directory"],
+    meaning: "The files of the ledger never stood still for long enough to be copied.",
+    next: "Try again when less is written, or stop the node first.",
+  },
+  BACKUP_DAMAGED: {
+    httpStatus: 400,
+    facts: ["file", "reason"],
+    meaning:
+      "A backup is not what its manifest says, or its chain does not hold. Nothing was restored.",
+    next: "Use another backup, or start the node without a ledger: it fetches it from its peers.",
+  },
+  RESTORE_LEDGER_PRESENT: {
+    httpStatus: 409,
+    facts: ["directory"],
+    meaning: "The node has a ledger; a restore never overwrites one.",
+    next: "Move the directory away first if it is to be replaced.",
+  },
   SIGNING_RECORD_UNWRITABLE: {
     httpStatus: 503,
     facts: ["file", "reason"],

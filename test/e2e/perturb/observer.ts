@@ -3,7 +3,7 @@
  * height told, so it sees when a ledger goes on, and when it must not.
  */
 import type { Hash } from "../../../src/base/hash.ts";
-import { pause, type TestNode, until } from "../../helpers/devnet.ts";
+import { pause, type TestNode } from "../../helpers/devnet.ts";
 import type { History } from "./history.ts";
 
 const periodMs = 100;
@@ -53,13 +53,6 @@ export class Observer {
   /** Asks all nodes at once; those that do not answer are passed over. */
   async look(): Promise<void> {
     await Promise.all(this.#nodes.map((_, node) => this.#ask(node)));
-  }
-
-  /** Waits until some node tells a greater height. @returns Milliseconds until then. */
-  async nextBlock(above: number, timeoutMs: number): Promise<number> {
-    const startMs = performance.now();
-    await until(`a block above height ${above}`, () => this.heightMax > above, timeoutMs);
-    return Math.round(performance.now() - startMs);
   }
 
   async end(): Promise<void> {

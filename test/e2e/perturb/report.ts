@@ -1,20 +1,33 @@
 /** Tables of what runs of plans found out, for people. */
-import type { PlanReport } from "./run-plan.ts";
+import type { PlanReport, Recovery } from "./run-plan.ts";
 
-/** Returns one line a plan, and one with all together if there are several. */
+/**
+ * Returns one line a plan (times to the next block since the end of perturbations, and in brackets
+ * since all nodes answered), and one with all together if there are several.
+ */
 export function reportText(reports: readonly PlanReport[]): string {
   const lines = reports.map(
-    ({ name, links, seconds, blocks, final, recoveriesMs }) =>
+    ({ name, links, seconds, blocks, final, recoveries }) =>
       `plan ${name} by ${links}: ${seconds.toFixed(0)} s, ${blocks} blocks, ${final} final, ` +
-      `next block after ${recoveriesMs.join(" ")} ms`,
+      `next block after ${recoveries.map(textOf).join(", ")} ms`,
   );
   if (reports.length < 2) return lines.join("\n");
-  const all = reports.flatMap(({ recoveriesMs }) => recoveriesMs).sort((a, b) => a - b);
+  const all = reports.flatMap(({ recoveries }) => recoveries);
   const sum = (of: (report: PlanReport) => number) =>
     reports.reduce((total, report) => total + of(report), 0);
   const total =
     `${reports.length} plans, ${(sum(({ seconds }) => seconds) / 60).toFixed(1)} minutes, ` +
     `${sum(({ blocks }) => blocks)} blocks, ${sum(({ final }) => final)} final, ` +
-    `${all.length} recoveries: median ${all[all.length >> 1]} ms, longest ${all.at(-1)} ms`;
+    `${all.length} recoveries: ${spread(all.map(({ sinceEndMs }) => sinceEndMs))} after the end, ` +
+    `${spread(all.map(({ sinceAnswersMs }) => sinceAnswersMs))} after all nodes answered`;
   return [...lines, total].join("\n");
+}
+
+function textOf({ sinceEndMs, sinceAnswersMs }: Recovery): string {
+  return `${sinceEndMs} (${sinceAnswersMs})`;
+}
+
+function spread(list: readonly number[]): string {
+  const sorted = list.toSorted((left, right) => left - right);
+  return `median ${sorted[sorted.length >> 1]} ms, longest ${sorted.at(-1)} ms`;
 }

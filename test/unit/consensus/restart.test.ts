@@ -71,6 +71,8 @@ describe("after a restart", () => {
   it("a committer commits the same and decides without hearing the block again", () => {
     const probe = restarted(committing(), 1);
     expect(probe.signed()).toEqual(["prepare 0", "commit 0"]);
+    expect(probe.state).toMatchObject({ phase: "committing", proposal: { valid: true } });
+    expect(probe.of("checkBlock")).toEqual([]);
     probe.signAll().hear(voteOf("commit", 0, at0), voteOf("commit", 2, at0));
     expect(probe.of("decide")).toHaveLength(1);
   });
@@ -233,6 +235,14 @@ describe("with the record lost", () => {
     probe.feed({ kind: "work", height: 2 });
     expect(probe.of("buildBlock")).toHaveLength(1);
   });
+});
+
+it("with a record, but to abstain, nothing is signed again, and the node is in its round", () => {
+  const before = committing().timeout();
+  const probe = new Probe(4, 1, { abstainThroughHeight: 1 });
+  probe.feed({ kind: "restored", record: recordOf(before) });
+  expect(probe.all).toEqual([]);
+  expect(probe.state).toMatchObject({ round: 1, prepared: { round: 0 } });
 });
 
 describe("another process with the same key", () => {

@@ -96,7 +96,7 @@ describe("pruning", () => {
     await prune(store, 48);
     const total = writes;
     const whole = await allKeys(counted);
-    for (let kill = 0; kill < total; kill += 1 + Math.floor(total / 12)) {
+    for (let kill = 0; kill < total; kill += 1 + Math.floor(total / 6)) {
       let left = Number.POSITIVE_INFINITY;
       const disk = memoryDatabase();
       const dying = watchedDatabase(disk, () => {
