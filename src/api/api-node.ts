@@ -149,6 +149,8 @@ export interface ApiLedger {
   readonly tip: { readonly height: number; readonly hash: Hash; readonly timestampMs: number };
   readonly state: ApiState;
   readonly mempool: { readonly count: number; readonly bytes: number };
+  /** Height up to which there are no blocks here, 0 when there are all. */
+  readonly baseHeight: number;
   parameters(): LedgerParameters;
   status(id: Hash): Promise<ApiTransactionStatus>;
   waitFinal(
@@ -200,6 +202,8 @@ export type ApiTransactionStatus =
   | { readonly status: "pending" }
   | ApiFinal
   | { readonly status: "dropped"; readonly code: string }
+  /** It may have been final where this node has no blocks any more. */
+  | { readonly status: "pruned"; readonly baseHeight: number }
   | { readonly status: "unknown" };
 
 /** Where a final transaction is and what became of it. */

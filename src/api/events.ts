@@ -61,13 +61,16 @@ export class EventStreams {
    *
    * @param from - Where it begins; `undefined`: with the next block.
    * @returns What takes over the response.
-   * @throws {LedgerError} API_EVENT_CLIENTS_FULL
+   * @throws {LedgerError} API_EVENT_CLIENTS_FULL; LEDGER_PRUNED when events from there on are gone.
    */
   open(from: ApiCursor | undefined): (response: ServerResponse) => void {
     const { clientsMax } = this.#bounds;
     if (this.#clients.size >= clientsMax)
       throw new LedgerError("API_EVENT_CLIENTS_FULL", { clientsMax });
-    const cursor = from ?? { height: this.#ledger.tip.height + 1, index: 0 };
+    const { tip, baseHeight } = this.#ledger;
+    const cursor = from ?? { height: tip.height + 1, index: 0 };
+    if (baseHeight > 0 && cursor.height <= baseHeight)
+      throw new LedgerError("LEDGER_PRUNED", { height: cursor.height, baseHeight });
     return (response) => {
       const client = new Client(response, this.#bounds);
       this.#clients.add(client);

@@ -112,6 +112,7 @@ export function validatorKeys(node: ApiNode, height: number): PublicKey[] {
 export function transactionJson(id: Hash, status: ApiTransactionStatus) {
   switch (status.status) {
     case "unknown":
+    case "pruned":
       return undefined;
     case "final":
       return finalJson(id, status);

@@ -24,6 +24,7 @@ export const blockRoutes: readonly Route[] = [
       limit: integerText(`1 to ${rowsMax}; default 20.`, { min: 1, max: rowsMax }).optional(),
     }),
     answers: { 200: { doc: "A page; empty above the tip.", schema: BlocksAnswer } },
+    errors: ["LEDGER_PRUNED"],
     handle: async ({ query: { from = 0, limit = 20 } }, { node }) => {
       const end = Math.min(node.ledger.tip.height + 1, from + limit);
       const blocks: object[] = [];
@@ -44,7 +45,7 @@ export const blockRoutes: readonly Route[] = [
       hash: hashText("Answers only if the block has this hash.").optional(),
     }),
     answers: { 200: { doc: "The block.", schema: BlockAnswer } },
-    errors: ["API_BLOCK_UNKNOWN"],
+    errors: ["API_BLOCK_UNKNOWN", "LEDGER_PRUNED"],
     handle: async ({ params, query }, context) => {
       const { node } = context;
       const stored = await readBlock(params.height, context);

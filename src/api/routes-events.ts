@@ -30,6 +30,7 @@ export const eventRoutes: readonly Route[] = [
       limit: integerText(`1 to ${rowsMax}; default 100.`, { min: 1, max: rowsMax }).optional(),
     }),
     answers: { 200: { doc: "A page; go on at `next`.", schema: EventsAnswer } },
+    errors: ["LEDGER_PRUNED"],
     handle: async ({ query: { from, limit = 100 } }, { node }) => {
       const cursor = parseCursor(from, "querystring.from");
       const { height, index } = cursor ?? { height: node.ledger.tip.height + 1, index: 0 };
@@ -48,7 +49,7 @@ export const eventRoutes: readonly Route[] = [
       "which counts more. A client that stops reading is cut off; no event is ever left out.",
     query: z.strictObject({ from: From }),
     answers: { 200: { doc: "The stream.", type: "text/event-stream", schema: z.string() } },
-    errors: ["API_EVENT_CLIENTS_FULL"],
+    errors: ["API_EVENT_CLIENTS_FULL", "LEDGER_PRUNED"],
     handle: ({ query: { from }, lastEventId }, { streams }) => {
       const cursor =
         lastEventId === undefined
@@ -70,7 +71,7 @@ export const eventRoutes: readonly Route[] = [
       n: Part.describe("1 for the first bill of the month, 2 for its first correction."),
     }),
     answers: { 200: { doc: "The bundle.", schema: z.unknown() } },
-    errors: ["API_BILL_UNKNOWN"],
+    errors: ["API_BILL_UNKNOWN", "LEDGER_PRUNED"],
     handle: async ({ params: { meter, month, n } }, { node }) => {
       const bill = `${meter}/${month}/${n}`;
       const text = await node.exportEvidence(`billing/bill/${bill}`);

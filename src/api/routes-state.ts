@@ -108,7 +108,12 @@ export const stateRoutes: readonly Route[] = [
       proof: flagText(`\`1\`: with the proof, for the last ${limits.stateHistoryBlocks} heights.`),
     }),
     answers: { 200: { doc: "The value; `text` null: absent.", schema: StateAnswer } },
-    errors: ["LEDGER_KEY_INVALID", "LEDGER_PROOF_UNAVAILABLE", "API_BLOCK_UNKNOWN"],
+    errors: [
+      "LEDGER_KEY_INVALID",
+      "LEDGER_PROOF_UNAVAILABLE",
+      "API_BLOCK_UNKNOWN",
+      "LEDGER_PRUNED",
+    ],
     handle: async ({ query: { key, height, proof } }, context) => {
       const { node } = context;
       checkKey(key);
@@ -134,7 +139,7 @@ export const stateRoutes: readonly Route[] = [
       limit: integerText(`1 to ${rowsMax}; default 100.`, { min: 1, max: rowsMax }).optional(),
     }),
     answers: { 200: { doc: "A page.", schema: HistoryAnswer } },
-    errors: ["LEDGER_KEY_INVALID"],
+    errors: ["LEDGER_KEY_INVALID", "LEDGER_PRUNED"],
     handle: async ({ query: { key, from = 0, limit = 100 } }, { node }) => {
       checkKey(key);
       const rows = await node.ledger.history(key, { from, limit });

@@ -91,10 +91,12 @@ export const transactionRoutes: readonly Route[] = [
       call: flagText("`1`: with what the transaction asked for, once it is final."),
     }),
     answers: { 200: { doc: "Status, with the receipt if final.", schema: TransactionAnswer } },
-    errors: ["API_TRANSACTION_UNKNOWN"],
+    errors: ["API_TRANSACTION_UNKNOWN", "LEDGER_PRUNED"],
     handle: async (input, context) => {
       const { id } = input.params;
       const status = await statusOf(id, input, context);
+      if (status.status === "pruned")
+        throw new LedgerError("LEDGER_PRUNED", { height: null, baseHeight: status.baseHeight });
       const json = transactionJson(id, status);
       if (json === undefined) throw new LedgerError("API_TRANSACTION_UNKNOWN", { id });
       if (input.query.call === undefined || status.status !== "final") return { json };
@@ -112,7 +114,7 @@ export const transactionRoutes: readonly Route[] = [
       "bytes, receipt, paths, header, certificate. Verify it; docs/EVIDENCE.md says how.",
     params: z.strictObject({ id: hashText("Id of the transaction.") }),
     answers: { 200: { doc: "The proof.", schema: ProofAnswer } },
-    errors: ["API_TRANSACTION_UNKNOWN"],
+    errors: ["API_TRANSACTION_UNKNOWN", "LEDGER_PRUNED"],
     handle: async ({ params: { id } }, { node }): Promise<Answer> => {
       const proof = await node.ledger.proveTransaction(id);
       if (proof === undefined) throw new LedgerError("API_TRANSACTION_UNKNOWN", { id });

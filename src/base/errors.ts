@@ -58,3 +58,9 @@ export function isLedgerError<C extends ErrorCode = ErrorCode>(
 ): error is LedgerError<C> {
   return error instanceof LedgerError && (code === undefined || error.code === code);
 }
+
+/** Returns a caught error of one code. Whatever else was caught is thrown on. */
+export function caughtAs<C extends ErrorCode>(error: unknown, code: C): LedgerError<C> {
+  if (!isLedgerError(error, code)) throw error;
+  return error;
+}

@@ -361,7 +361,8 @@ export class LedgerClient {
     try {
       return await this.transaction(id, { waitMs, signal });
     } catch (error) {
-      const isLost = isLedgerError(error, "CLIENT_UNREACHABLE");
+      const isLost =
+        isLedgerError(error, "CLIENT_UNREACHABLE") || isLedgerError(error, "LEDGER_PRUNED");
       if (!isLost) throw error;
       await pause(Math.min(200, waitMs), signal);
       return undefined;

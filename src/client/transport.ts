@@ -191,6 +191,8 @@ export class Transport {
 
 /** A node that refuses has decided; one that is overloaded, starting or broken has not. */
 function isRefusal(error: unknown): boolean {
+  // What one node pruned another one may have.
+  if (isLedgerError(error, "LEDGER_PRUNED")) return false;
   return isLedgerError(error) && errorTable[error.code].httpStatus < 500;
 }
 

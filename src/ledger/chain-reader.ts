@@ -65,9 +65,16 @@ export class ChainReader {
     return { status: "final", height, index, receipt: decodeReceipt(bytes) };
   }
 
-  /** Returns a final transaction with its proofs; `undefined` when it is not final here. */
+  /**
+   * Returns a final transaction with its proofs; `undefined` when it is not final here.
+   *
+   * @throws {LedgerError} LEDGER_PRUNED when it may have been, below the base.
+   */
   async proveTransaction(id: Hash): Promise<TransactionProof | undefined> {
     const place = await this.#store.findTransaction(id);
+    const { baseHeight } = this.#store;
+    if (place === undefined && baseHeight > 0)
+      throw new LedgerError("LEDGER_PRUNED", { height: null, baseHeight });
     if (place === undefined) return undefined;
     const { height, index } = place;
     const stored = await this.#store.readBlock(height);
@@ -98,14 +105,15 @@ export class ChainReader {
    */
   async proveState(key: string, height = this.#store.tip.height): Promise<StateProof> {
     const tree = this.#store.stateTreeAt(height);
-    const stored = tree === undefined ? undefined : await this.#store.readBlock(height);
+    const stored = tree === undefined ? undefined : await this.#store.readCertified(height);
     if (tree === undefined || stored === undefined) {
-      const heightMax = this.#store.tip.height;
-      const heightMin = Math.max(0, heightMax - limits.stateHistoryBlocks + 1);
+      const { tip, baseHeight } = this.#store;
+      const heightMax = tip.height;
+      const heightMin = Math.max(baseHeight, heightMax - limits.stateHistoryBlocks + 1);
       throw new LedgerError("LEDGER_PROOF_UNAVAILABLE", { height, heightMin, heightMax });
     }
-    const { certificate, block } = stored;
-    const head = { header: block.header, certificate, key };
+    const { certificate, header } = stored;
+    const head = { header, certificate, key };
     const inclusion = tree.proveInclusion(key);
     if (inclusion !== undefined) {
       const value = (await this.#store.readValueAt(key, height))?.value;
@@ -122,6 +130,7 @@ export class ChainReader {
    * follows: go on at `next` until it is beyond the tip.
    *
    * @param query - `limit` is the most events of the page, at least 1.
+   * @throws {LedgerError} LEDGER_PRUNED when the cursor is at or below the base.
    */
   async events(query: {
     readonly fromHeight: number;
@@ -129,6 +138,10 @@ export class ChainReader {
     readonly limit: number;
   }): Promise<EventPage> {
     const tip = this.#store.tip.height;
+    const { baseHeight } = this.#store;
+    const { fromHeight } = query;
+    if (baseHeight > 0 && fromHeight <= baseHeight)
+      throw new LedgerError("LEDGER_PRUNED", { height: fromHeight, baseHeight });
     const events: LedgerEvent[] = [];
     let next: EventCursor = { height: Math.max(1, query.fromHeight), index: query.fromIndex };
     for (let read = 0; read < limits.eventBlocksPerPageMax; read += 1) {

@@ -43,6 +43,8 @@ export type TransactionStatus =
   | FinalStatus
   /** It left the mempool without becoming final here; `code` says why. */
   | { readonly status: "dropped"; readonly code: string }
+  /** It is not known here, but may have been final at or below the base. */
+  | { readonly status: "pruned"; readonly baseHeight: number }
   | { readonly status: "unknown" };
 
 /** What a sender needs to know before it signs. */

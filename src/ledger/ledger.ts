@@ -10,7 +10,7 @@
  * (4) Listeners hear of every appended block once, in order, after it is on disk.
  */
 import { AssertionError, assert } from "../base/assert.ts";
-import { isLedgerError, type LedgerError } from "../base/errors.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
 import type { Block } from "../base/format/block.ts";
 import type { GenesisBlock, LedgerParameters } from "../base/format/genesis.ts";
 import { canonicalJson } from "../base/format/json.ts";
@@ -44,6 +44,7 @@ import type {
 } from "./ledger-types.ts";
 import { Lock } from "./lock.ts";
 import { Mempool } from "./mempool.ts";
+import type { Checkpoint } from "./snapshot-verify.ts";
 import type { StateView } from "./state-store.ts";
 import type { LedgerStore } from "./store.ts";
 import { withSystemContract } from "./system/system-caller.ts";
@@ -59,6 +60,8 @@ export type LedgerOptions = {
   readonly caller: ContractCaller;
   readonly clock: Clock;
   readonly log: Log;
+  /** A block that must be on the chain. */
+  readonly checkpoint?: Checkpoint | undefined;
 };
 
 /** The facade of src/ledger. */
@@ -77,6 +80,7 @@ export class Ledger {
   readonly #lock = new Lock();
   readonly #details = new Map<Hash, string>();
   readonly #listeners = new Set<(appended: Appended) => void>();
+  readonly #checkpoint: Checkpoint | undefined;
   #head: Head;
   #divergence: Divergence | undefined;
 
@@ -87,6 +91,7 @@ export class Ledger {
     this.#verifier = verifier;
     this.#caller = caller;
     this.#log = log;
+    this.#checkpoint = options.checkpoint;
     this.#mempool = new Mempool({
       onDropped: (id, code) => this.#waiters.resolve(id, { status: "dropped", code }),
     });
@@ -107,6 +112,7 @@ export class Ledger {
   /** Makes the ledger of an open store. */
   static async open(options: LedgerOptions): Promise<Ledger> {
     assert(options.store.chainId === options.genesis.chainId, "the store is of the genesis' chain");
+    await checkCheckpoint(options);
     return new Ledger(options, await readHead(options.store));
   }
 
@@ -219,7 +225,7 @@ export class Ledger {
   /**
    * Appends a decided block. One that is appended already changes nothing.
    *
-   * @throws {LedgerError} BLOCK_INVALID or CERTIFICATE_INVALID when whoever sent it is at fault;
+   * @throws {LedgerError} LEDGER_CHECKPOINT_DIFFERS; BLOCK_INVALID or CERTIFICATE_INVALID when whoever sent it is at fault;
    *   LEDGER_DIVERGENCE when this node is (D2); a node fault; what the store's append throws.
    */
   append(block: Block, certificate: Certificate): Promise<void> {
@@ -232,6 +238,7 @@ export class Ledger {
       this.#maker.checkContent(block);
       const context = { chainId: this.chainId, validators, verifier: this.#verifier };
       verifyCertificate(certificate, block.header, context);
+      compareCheckpoint(this.#checkpoint, block);
       const outcome = await this.#certifiedOutcome(block, certificate);
       const { executed, stateTree } = outcome;
       const transactionIds = executed.transactions.map(({ id }) => id);
@@ -248,7 +255,9 @@ export class Ledger {
     const final = await this.#reader.findFinal(id);
     if (final !== undefined) return this.#withDetail(id, final);
     const code = this.#mempool.droppedCode(id);
-    return code === undefined ? { status: "unknown" } : { status: "dropped", code };
+    if (code !== undefined) return { status: "dropped", code };
+    const { baseHeight } = this.#store;
+    return baseHeight > 0 ? { status: "pruned", baseHeight } : { status: "unknown" };
   }
 
   /** Waits until a transaction is final or dropped. @returns Its status when time is up, too. */
@@ -260,6 +269,16 @@ export class Ledger {
   /** Returns what a sender needs to know before it signs. */
   senderInfo(sender: PublicKey): SenderInfo {
     return this.#intake.senderInfo(sender);
+  }
+
+  /** Height up to which there are no blocks here, 0 when there are all. */
+  get baseHeight(): number {
+    return this.#store.baseHeight;
+  }
+
+  /** See LedgerStore.readCertified. */
+  readCertified(height: number): ReturnType<LedgerStore["readCertified"]> {
+    return this.#store.readCertified(height);
   }
 
   /** See LedgerStore.readBlock. */
@@ -331,6 +350,8 @@ export class Ledger {
     const { height } = header;
     const { parent } = this.#head;
     const isTip = height === parent.height;
+    // There is nothing to compare it with, and nothing that it could change.
+    if (!isTip && height <= this.#store.baseHeight) return;
     const own = isTip ? parent.hash : (await this.#store.readBlock(height))?.block.hash;
     if (own !== hash) throw blockInvalid(height, "another block is final at this height");
   }
@@ -392,6 +413,27 @@ export class Ledger {
       this.#log.error({ error, height: appended.block.header.height }, "a listener failed");
     }
   }
+}
+
+/** What was pruned was compared when it came. */
+async function checkCheckpoint({ store, checkpoint }: LedgerOptions): Promise<void> {
+  const { height = 0 } = checkpoint ?? {};
+  if (height === 0 || height > store.tip.height) return;
+  const found = await store.readCertified(height).catch((error: unknown) => {
+    if (isLedgerError(error, "LEDGER_PRUNED")) return undefined;
+    throw error;
+  });
+  if (found !== undefined) compareCheckpoint(checkpoint, found);
+}
+
+function compareCheckpoint(
+  checkpoint: Checkpoint | undefined,
+  { hash: actual, header: { height } }: Pick<Block, "hash" | "header">,
+): void {
+  if (checkpoint === undefined || checkpoint.height !== height) return;
+  const { hash: expected } = checkpoint;
+  if (expected !== actual)
+    throw new LedgerError("LEDGER_CHECKPOINT_DIFFERS", { height, expected, actual });
 }
 
 /** Replay windows are system keys, but nobody's right to send depends on another's window. */

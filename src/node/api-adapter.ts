@@ -59,10 +59,10 @@ export function apiNodeOf(parts: ShownParts): ApiNode {
     submit: (bytes) => shell.submit(bytes),
     status: () => statusOf(parts),
     validatorsAt: (height) => validatorsAt(ledger.state, height),
-    validatorChanges: (from) => readSetChanges(ledger, from),
+    validatorChanges: (from) => readSetChanges(ledger.state, store, from),
     membership: () => membershipView(ledger.state, ledger.tip.timestampMs),
     readValueAt: (key, height) => store.readValueAt(key, height),
-    exportEvidence: (billKey) => exportBillEvidence(ledger, billKey),
+    exportEvidence: (billKey) => exportBillEvidence(ledger, store, billKey),
   };
 }
 

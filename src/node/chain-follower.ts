@@ -13,7 +13,7 @@
  * (4) Nothing is appended once `stop` was called.
  */
 import { AssertionError } from "../base/assert.ts";
-import { LedgerError } from "../base/errors.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
 import { type Block, decodeBlock } from "../base/format/block.ts";
 import { encode } from "../base/format/codec.ts";
 import { type Certificate, decodeCertificate } from "../base/format/message.ts";
@@ -87,6 +87,8 @@ export class ChainFollower {
   readonly #doubted = new Set<PublicKey>();
   /** Peers whose answer is still awaited, though others are asked meanwhile. */
   readonly #busy = new Set<PublicKey>();
+  /** Peers that have the next block no more. */
+  readonly #pruned = new Set<PublicKey>();
   readonly #seldom: SeldomLog;
   readonly #stopping = new AbortController();
   readonly #patienceMs: number;
@@ -94,6 +96,7 @@ export class ChainFollower {
   #restUntilMs = 0;
   readonly #onFault: (reason: string) => void;
   readonly #onCaughtUp: (peers: readonly PublicKey[]) => void;
+  readonly #onPruned: (peers: readonly PublicKey[]) => void;
   #queue: Promise<unknown> = Promise.resolve();
   #round: Promise<void> | undefined;
   #stopPolling: Cancel = () => {};
@@ -110,6 +113,8 @@ export class ChainFollower {
     onFault(reason: string): void;
     /** Told with the peers that answered and from whom nothing more is to be had at the moment. */
     onCaughtUp?(peers: readonly PublicKey[]): void;
+    /** Told with the peers that pruned the next block, when nobody else has it at the moment. */
+    onPruned?(peers: readonly PublicKey[]): void;
     readonly patienceMs?: number;
     /** Default: those of the process. */
     readonly timers?: Timers | undefined;
@@ -123,6 +128,7 @@ export class ChainFollower {
     this.#onFault = parts.onFault;
     this.#patienceMs = parts.patienceMs ?? patienceMsDefault;
     this.#onCaughtUp = parts.onCaughtUp ?? (() => {});
+    this.#onPruned = parts.onPruned ?? (() => {});
   }
 
   get status(): FollowerStatus {
@@ -130,6 +136,11 @@ export class ChainFollower {
     // One block behind is the normal state while a decision travels.
     const hasLooked = this.#hasLooked;
     return { catchingUp: behind > 1, claimedHeight: this.#claimedHeight, hasLooked };
+  }
+
+  /** How many peers have pruned the blocks that this node needs next. */
+  get prunedPeers(): number {
+    return this.#pruned.size;
   }
 
   start(): void {
@@ -187,6 +198,7 @@ export class ChainFollower {
     }
     this.#hasLooked ||= claims.length > 0;
     this.#onCaughtUp(exhausted);
+    if (this.#pruned.size > 0) this.#onPruned([...this.#pruned]);
   }
 
   /** Asks all at once; who does not answer in time is left out. */
@@ -231,6 +243,7 @@ export class ChainFollower {
     try {
       await this.#appendAll(await request, from, claimed);
       this.#doubted.delete(peer);
+      this.#pruned.clear();
       return "progress";
     } catch (error) {
       if (isOwnFault(error)) this.#onOwnFault(error);
@@ -248,6 +261,7 @@ export class ChainFollower {
 
   #passOver(peer: PublicKey, error: unknown): void {
     if (isProvenLie(error)) this.#doubted.add(peer);
+    if (isLedgerError(error, "P2P_SYNC_PRUNED")) this.#pruned.add(peer);
     this.#penalties.set(peer, this.#clock.nowMs() + penaltyMs);
     this.#seldom.warn(peer, { peer, error: String(error) }, "peer passed over while catching up");
   }

@@ -8,6 +8,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { utf8Text } from "../base/bytes.ts";
 import { LedgerError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
 
 const DidKey = z.string().regex(/^did:key:z[1-9A-HJ-NP-Za-km-z]{47}$/, "expected a did:key");
 const Address = z
@@ -39,6 +40,15 @@ const NodeConfigSchema = z.strictObject({
   log: z
     .strictObject({ level: z.enum(["debug", "info", "warn", "error"]).default("info") })
     .default({ level: "info" }),
+  /** How a node without a ledger begins: with the first block, or with a snapshot. */
+  sync: z.enum(["blocks", "snapshot"]).default("blocks"),
+  /** `HEIGHT:HASH` of a block that must be on the chain. */
+  checkpoint: z
+    .string()
+    .regex(/^[1-9]\d{0,14}:[0-9a-f]{64}$/, "expected HEIGHT:HASH")
+    .optional(),
+  /** Old blocks and their history go, but for so many; absent: all are kept. */
+  pruning: z.strictObject({ keepBlocks: z.int().min(limits.pruningKeepBlocksMin) }).optional(),
   /** Least time between two blocks of this node as proposer: more transactions share one block. */
   blockIntervalMs: z.int().min(0).max(10_000).default(50),
 });
@@ -56,6 +66,13 @@ export type NodeConfig = z.infer<typeof NodeConfigSchema>;
  */
 export function readNodeConfig(file: string): NodeConfig {
   return parseNodeConfig(readText(file), dirname(resolve(file)));
+}
+
+/** Returns the block that must be on the chain, if one was configured. */
+export function checkpointOf({ checkpoint }: Pick<NodeConfig, "checkpoint">) {
+  if (checkpoint === undefined) return undefined;
+  const [height = "", hash = ""] = checkpoint.split(":");
+  return { height: Number(height), hash };
 }
 
 /** Parses YAML text; relative paths start from `directory`. */

@@ -167,16 +167,12 @@ export class ConsensusDriver {
     const isLate = message.height < this.#state.height && message.kind !== "roundChange";
     if (isLate && !this.#equivocations.contradicts(message)) return;
     const { ledger, verifier } = this.#parts;
-    const { chainId } = ledger;
-    const { height, validators } = this.#state;
+    const { validators } = this.#state;
+    const { validator, height } = message;
     // Others are ahead, with a set that this node does not know yet: their blocks will tell.
-    if (message.height > height && !validators.includes(message.validator)) return;
-    const context = { chainId, verifier, validators };
-    if (!verifyMessage(message, context))
-      throw new LedgerError("CONSENSUS_SIGNATURE_INVALID", {
-        validator: message.validator,
-        height: message.height,
-      });
+    if (height > this.#state.height && !validators.includes(validator)) return;
+    if (!verifyMessage(message, { chainId: ledger.chainId, verifier, validators }))
+      throw new LedgerError("CONSENSUS_SIGNATURE_INVALID", { validator, height });
     checkContent(message);
     if (isKeyUsedElsewhere(this.#state, message, this.#parts)) this.halt(keyUsedElsewhere);
     this.#watch.note(message, this.#parts.clock.nowMs());

@@ -15,6 +15,7 @@ import { decodeReceipt } from "../base/format/receipt.ts";
 import type { Hash } from "../base/hash.ts";
 import { valueHashOf } from "../base/hash.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { allSetChanges, type CertifiedHeaders } from "./set-changes.ts";
 
 /** Headers up to the tip go along when they are no more than this: about 5 MB as text. */
 const headersMax = 10_000;
@@ -39,6 +40,7 @@ type BillKeys = {
  */
 export async function exportBillEvidence(
   ledger: Ledger,
+  store: CertifiedHeaders,
   billKey: string,
 ): Promise<string | undefined> {
   if (!billKey.startsWith("billing/bill/")) return undefined;
@@ -47,7 +49,10 @@ export async function exportBillEvidence(
   const collector = new Collector(ledger);
   for (const wanted of wantedOf(billKey, JSON.parse(value) as BillKeys))
     await collector.add(wanted);
-  return encodeEvidence(await collector.bundle(billKey));
+  const bundle = await collector.bundle(billKey);
+  const validatorChanges = await allSetChanges(ledger.state, store);
+  if (validatorChanges.length === 0) return encodeEvidence(bundle);
+  return encodeEvidence({ ...bundle, validatorChanges });
 }
 
 function wantedOf(billKey: string, bill: BillKeys): Wanted[] {

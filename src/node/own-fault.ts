@@ -14,6 +14,7 @@ const foreignCodes: ReadonlySet<string> = new Set<ErrorCode>([
   "P2P_FRAME_INVALID",
   "P2P_PEER_UNREACHABLE",
   "P2P_SYNC_FAILED",
+  "P2P_SYNC_PRUNED",
   "SYNC_PEER_LIED",
 ]);
 
@@ -21,6 +22,7 @@ const foreignCodes: ReadonlySet<string> = new Set<ErrorCode>([
 const absenceCodes: ReadonlySet<string> = new Set<ErrorCode>([
   "P2P_PEER_UNREACHABLE",
   "P2P_SYNC_FAILED",
+  "P2P_SYNC_PRUNED",
 ]);
 
 /** Tells whether an error of this node passes by itself, so that it need not stop voting for it. */

@@ -19,6 +19,7 @@ import type { Clock, Log } from "../base/log.ts";
 import { quorumSize } from "../base/proof/certificate.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Submission } from "../ledger/ledger-types.ts";
+import type { SnapshotSource } from "../ledger/snapshot-source.ts";
 import {
   type BlockSink,
   type BlockSource,
@@ -49,6 +50,7 @@ export interface ShellHandlers {
   onConsensusMessage(from: PublicKey, frame: Uint8Array): void;
   onPeerChange(peer: PublicKey, isConnected: boolean): void;
   status(): { readonly height: number; readonly hash: Hash };
+  readonly snapshots?: SnapshotSource | undefined;
   readBlocks(from: number, countMax: number, bytesMax: number): Promise<Uint8Array[]>;
 }
 
@@ -78,6 +80,10 @@ export type ShellParts = {
   /** Set on a node that only answers: it neither votes nor appends, and says why. */
   readonly readOnlyBecause?: string | undefined;
   readonly peerKey: PublicKey;
+  /** What peers may begin with; absent: this node serves none. */
+  readonly snapshots?: SnapshotSource | undefined;
+  /** Told with the peers that have pruned the next block, when nobody else has it. */
+  readonly onPruned?: ((peers: readonly PublicKey[]) => void) | undefined;
   members(): readonly ShellMember[];
   onEquivocation(pair: Equivocation): void;
   readonly verifier: Verifier;
@@ -122,6 +128,7 @@ export class NodeShell {
         if (isConnected) this.#handOver(peer);
       },
       status: () => ({ height: ledger.tip.height, hash: ledger.tip.hash }),
+      snapshots: this.#parts.snapshots,
       readBlocks: (from, countMax, bytesMax) => readBlocks(ledger, from, { countMax, bytesMax }),
     };
   }
@@ -203,6 +210,7 @@ export class NodeShell {
       onAppended: () => this.#connected?.driver.noteAppended(),
       onFault: (reason) => this.#connected?.driver.halt(reason),
       onCaughtUp: (peers) => this.#resumeWhenKnown(peers),
+      onPruned: (peers) => this.#parts.onPruned?.(peers),
     });
   }
 

@@ -25,7 +25,8 @@ import { Gate } from "./gate.ts";
 import { createHost, type Host } from "./host.ts";
 import { peerIdOf, peerKeyOf, privateKeyOf } from "./identity.ts";
 import { ConsensusStreams } from "./streams.ts";
-import { Sync, type SyncSource, type SyncStatus } from "./sync.ts";
+import { Sync, type SyncSource } from "./sync.ts";
+import type { SyncStatus } from "./sync-format.ts";
 import { type OnTransactions, TransactionGossip } from "./transactions.ts";
 
 /** What the network calls. Handlers must not throw on any bytes: they validate. */
@@ -234,6 +235,16 @@ export class Network {
     countMax: number,
   ): Promise<readonly Uint8Array[]> {
     return this.#sync.requestBlocks(peer, peerIdOf(peer), { from, countMax });
+  }
+
+  /** Asks a peer for a manifest: see Sync.requestManifest. */
+  async requestManifest(peer: PublicKey, height: number): Promise<Uint8Array> {
+    return this.#sync.requestManifest(peer, peerIdOf(peer), height);
+  }
+
+  /** Asks a peer for a chunk: see Sync.requestChunk. */
+  async requestChunk(peer: PublicKey, height: number, from: string): Promise<Uint8Array> {
+    return this.#sync.requestChunk(peer, peerIdOf(peer), { height, from });
   }
 
   /** Peers with a connection at this moment, in no order. */

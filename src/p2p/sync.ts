@@ -1,27 +1,32 @@
 /**
- * Catch-up: asks one peer for its height or for a range of blocks, and answers the same. Blocks are
- * byte strings here; whether they are true is the caller's to find out, who then asks another peer.
+ * Catch-up: asks one peer for its height, for a range of blocks, or for a snapshot, and answers the
+ * same. Blocks, manifests and chunks are byte strings here; whether they are true is the caller's
+ * to find out, who then asks another peer.
  *
  * One stream per request: one request frame, one response frame (frame.ts), close.
  *
  * Request:           u8 0 = status | nothing
  *                    u8 1 = blocks | u64 first height | u32 most blocks wanted (1 to syncBlocksMax)
- * Response:          u8 0 = answer | body, or u8 1 = refused (too busy, or a malformed request)
+ *                    u8 2 = manifest of a snapshot | u64 height, 0 for the newest
+ *                    u8 3 = chunk of a snapshot | u64 height | first key (UTF-8, possibly empty)
+ * Response:          u8 0 = answer | body, or u8 1 = refused (too busy, or a malformed request), or
+ *                    u8 2 = not here any more | u64 height: of the base, below which blocks are
+ *                    pruned, or of the newest snapshot, 0 = none
  * Body of status:    u64 height | 32 bytes hash
  * Body of blocks:    list of blocks from the first height on, dense, possibly empty
+ * Body of the others: the bytes of src/ledger/snapshot-format.ts
  *
  * Invariants:
  *
  * (1) At most `syncConcurrencyMax` responses are being made or sent, `syncConcurrencyPeerMax` of
  *     them for one peer, and a peer is answered `syncRequestsPerSecondMax` times a second.
  * (2) No request or response outlives `syncTimeoutMs`.
- * (3) A response is at most `syncBytesMax` bytes of blocks, whatever the peer sends.
+ * (3) A response is at most `syncBytesMax` bytes of content, whatever the peer sends.
  */
 import "./polyfill.ts";
 import type { Connection, PeerId, Stream, StreamMessageEvent } from "@libp2p/interface";
-import { bytesToHex, concatBytes, hexToBytes } from "../base/bytes.ts";
 import { isLedgerError, LedgerError } from "../base/errors.ts";
-import { type Hash, hash32Pattern } from "../base/hash.ts";
+import { hash32Pattern } from "../base/hash.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
@@ -30,15 +35,41 @@ import { decodeList, encodeFrame, encodeList, FrameReader } from "./frame.ts";
 import type { Host } from "./host.ts";
 import { peerKeyOf } from "./identity.ts";
 import { newestOpen } from "./streams.ts";
-
-/** Where a peer's chain ends. */
-export type SyncStatus = { readonly height: number; readonly hash: Hash };
+import {
+  answerOf,
+  bodyOf,
+  decodeSyncRequest,
+  decodeSyncStatus,
+  encodeGone,
+  encodeSyncRequest,
+  encodeSyncStatus,
+  invalid,
+  refusal,
+  requestBytesMax,
+  responseBytesMax,
+  type SyncRequest,
+  type SyncStatus,
+} from "./sync-format.ts";
 
 /** What this node answers with. */
 export interface SyncSource {
   status(): SyncStatus;
-  /** Gives blocks from a height on, dense, within both bounds; none when it has none. */
+  /**
+   * Gives blocks from a height on, dense, within both bounds; none when it has none.
+   *
+   * @throws {LedgerError} LEDGER_PRUNED when it has them no more.
+   */
   readBlocks(from: number, countMax: number, bytesMax: number): Promise<readonly Uint8Array[]>;
+  /** Absent on a node that serves no snapshots. */
+  readonly snapshots?: SnapshotServing | undefined;
+}
+
+/** Where snapshots come from. Both give `undefined` for a height that has none (any more). */
+export interface SnapshotServing {
+  /** Heights that are served, the newest first. */
+  readonly heights: readonly number[];
+  manifest(height: number): Promise<Uint8Array | undefined>;
+  chunk(height: number, from: string): Promise<Uint8Array | undefined>;
 }
 
 /** What sync needs. */
@@ -49,76 +80,6 @@ type SyncOptions = {
   readonly log: Log;
   readonly source: SyncSource;
 };
-
-type Request =
-  | { readonly kind: "status" }
-  | { readonly kind: "blocks"; readonly from: number; readonly countMax: number };
-
-const requestBytesMax = 13;
-const statusBytes = 40;
-const answered = 0;
-const refused = 1;
-/** Each block costs four bytes for its length, and the first byte says how it went. */
-const responseBytesMax = limits.syncBytesMax + 4 * limits.syncBlocksMax + 1;
-
-/** Returns the bytes of a request. */
-export function encodeSyncRequest(request: Request): Uint8Array {
-  if (request.kind === "status") return Uint8Array.of(0);
-  const bytes = new Uint8Array(requestBytesMax);
-  const view = new DataView(bytes.buffer);
-  view.setUint8(0, 1);
-  view.setBigUint64(1, BigInt(request.from));
-  view.setUint32(9, request.countMax);
-  return bytes;
-}
-
-/**
- * Returns the request that the bytes stand for.
- *
- * @throws {LedgerError} P2P_FRAME_INVALID when they stand for none.
- */
-export function decodeSyncRequest(bytes: Uint8Array): Request {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length === 1 && bytes[0] === 0) return { kind: "status" };
-  if (bytes.length !== requestBytesMax || bytes[0] !== 1) {
-    throw invalid("sync request", "is of an unknown form");
-  }
-  const from = readHeight(view, 1, "sync request");
-  const countMax = view.getUint32(9);
-  if (countMax === 0 || countMax > limits.syncBlocksMax) {
-    throw invalid("sync request", `asks for 0 or over ${limits.syncBlocksMax} blocks`);
-  }
-  return { kind: "blocks", from, countMax };
-}
-
-/** Returns the body of an answer to a status request. */
-export function encodeSyncStatus(status: SyncStatus): Uint8Array {
-  const height = new Uint8Array(8);
-  new DataView(height.buffer).setBigUint64(0, BigInt(status.height));
-  return concatBytes(height, hexToBytes(status.hash));
-}
-
-/**
- * Returns the status that the bytes stand for.
- *
- * @throws {LedgerError} P2P_FRAME_INVALID when they stand for none.
- */
-export function decodeSyncStatus(bytes: Uint8Array): SyncStatus {
-  if (bytes.length !== statusBytes) throw invalid("sync status", `is not ${statusBytes} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const hash = bytesToHex(bytes.subarray(8));
-  return { height: readHeight(view, 0, "sync status"), hash };
-}
-
-function readHeight(view: DataView, offset: number, frame: string): number {
-  const height = view.getBigUint64(offset);
-  if (height > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(frame, "has a height over 2^53");
-  return Number(height);
-}
-
-function invalid(frame: string, reason: string): LedgerError {
-  return new LedgerError("P2P_FRAME_INVALID", { frame, reason });
-}
 
 /** Asks and answers. */
 export class Sync {
@@ -178,10 +139,34 @@ export class Sync {
     );
   }
 
+  /**
+   * Asks a peer for the manifest of a snapshot.
+   *
+   * @param height - 0 for its newest.
+   * @throws {LedgerError} P2P_PEER_UNREACHABLE, P2P_SYNC_FAILED, P2P_SYNC_PRUNED.
+   */
+  async requestManifest(peer: PublicKey, peerId: PeerId, height: number): Promise<Uint8Array> {
+    return this.#request(peer, peerId, { kind: "manifest", height }, (body) => body);
+  }
+
+  /**
+   * Asks a peer for a chunk of a snapshot.
+   *
+   * @param place - Height of the snapshot, and the key that the chunk begins with.
+   * @throws {LedgerError} P2P_PEER_UNREACHABLE, P2P_SYNC_FAILED, P2P_SYNC_PRUNED.
+   */
+  async requestChunk(
+    peer: PublicKey,
+    peerId: PeerId,
+    place: { readonly height: number; readonly from: string },
+  ): Promise<Uint8Array> {
+    return this.#request(peer, peerId, { kind: "chunk", ...place }, (body) => body);
+  }
+
   async #request<T>(
     peer: PublicKey,
     peerId: PeerId,
-    request: Request,
+    request: SyncRequest,
     decode: (body: Uint8Array) => T,
   ): Promise<T> {
     const connection = newestOpen(this.#options.host.getConnections(peerId));
@@ -190,9 +175,9 @@ export class Sync {
       const signal = AbortSignal.timeout(limits.syncTimeoutMs);
       const stream = await connection.newStream(this.#options.protocol, { signal });
       const response = await exchange(stream, encodeSyncRequest(request), signal);
-      if (response[0] !== answered) throw invalid("sync response", "is a refusal");
-      return decode(response.subarray(1));
+      return decode(bodyOf(response, peer, request.kind));
     } catch (cause) {
+      if (isLedgerError(cause, "P2P_SYNC_PRUNED")) throw cause;
       const reason = isLedgerError(cause) ? String(cause.facts.reason) : String(cause);
       throw new LedgerError("P2P_SYNC_FAILED", { peer, request: request.kind, reason }, { cause });
     }
@@ -204,34 +189,53 @@ export class Sync {
     const signal = AbortSignal.timeout(limits.syncTimeoutMs);
     if (!this.#admit(peer)) {
       this.#options.counters.syncRequestsRefused += 1;
-      await finish(stream, Uint8Array.of(refused), signal);
+      await finish(stream, refusal, signal);
       return;
     }
     try {
       const request = decodeSyncRequest(await readFrame(stream, requestBytesMax, signal));
-      const body = await this.#answer(request);
-      await finish(stream, concatBytes(Uint8Array.of(answered), body), signal);
+      await finish(stream, await this.#answer(request), signal);
       this.#options.counters.syncRequestsServed += 1;
     } catch (error) {
       this.#options.counters.syncRequestsRefused += 1;
       const level = isLedgerError(error) ? "debug" : "error";
       this.#options.log[level]({ peer, reason: String(error) }, "sync request refused");
-      await finish(stream, Uint8Array.of(refused), signal);
+      await finish(stream, refusal, signal);
     } finally {
       this.#release(peer);
     }
   }
 
-  async #answer(request: Request): Promise<Uint8Array> {
+  async #answer(request: SyncRequest): Promise<Uint8Array> {
     const { source } = this.#options;
     if (request.kind === "status") {
       const status = source.status();
       if (!hash32Pattern.test(status.hash)) throw new TypeError("status has no hash");
-      return encodeSyncStatus(status);
+      return answerOf(encodeSyncStatus(status));
     }
+    if (request.kind !== "blocks") return this.#answerSnapshot(request);
     const { from, countMax } = request;
-    const blocks = await source.readBlocks(from, countMax, limits.syncBytesMax);
-    return encodeList(withinBounds(blocks, countMax));
+    try {
+      const blocks = await source.readBlocks(from, countMax, limits.syncBytesMax);
+      return answerOf(encodeList(withinBounds(blocks, countMax)));
+    } catch (error) {
+      if (!isLedgerError(error, "LEDGER_PRUNED")) throw error;
+      return encodeGone(Number(error.facts.baseHeight));
+    }
+  }
+
+  async #answerSnapshot(
+    request: Extract<SyncRequest, { kind: "manifest" | "chunk" }>,
+  ): Promise<Uint8Array> {
+    const { snapshots } = this.#options.source;
+    const newest = snapshots?.heights[0] ?? 0;
+    const body =
+      request.kind === "chunk"
+        ? await snapshots?.chunk(request.height, request.from)
+        : await snapshots?.manifest(request.height === 0 ? newest : request.height);
+    if (body === undefined) return encodeGone(newest);
+    if (body.length > limits.syncBytesMax) throw new TypeError("a part of a snapshot is too long");
+    return answerOf(body);
   }
 
   /** Takes a place for one request, or says no. */

@@ -38,7 +38,7 @@ import {
   decodeSyncStatus,
   encodeSyncRequest,
   encodeSyncStatus,
-} from "../../src/p2p/sync.ts";
+} from "../../src/p2p/sync-format.ts";
 import { decodeGossipFrame, encodeGossipFrame } from "../../src/p2p/transactions.ts";
 import golden from "../golden/formats.json" with { type: "json" };
 import { evidenceOf, genesis, makeChain } from "../helpers/evidence-chain.ts";

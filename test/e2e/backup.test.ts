@@ -6,12 +6,15 @@
  * Shown able to fail: see test/mutations.md.
  */
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { cp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { decodeSigningRecord } from "../../src/base/format/signing-record.ts";
+import { takeBackup } from "../../src/node/backup.ts";
+import { restoreBackup } from "../../src/node/restore.ts";
 import { SigningRecordFile } from "../../src/node/signing-record-file.ts";
-import { programFile, until, useDevnet } from "../helpers/devnet.ts";
+import { pause, programFile, until, useDevnet } from "../helpers/devnet.ts";
 import { readingOf, registerMeter, TestSender, untilFinal } from "./sender.ts";
 
 const meter = "m-backup";
@@ -26,7 +29,7 @@ function loopledger(...args: string[]): Promise<Ran> {
   });
 }
 
-describe("backup and restore of a validator", { timeout: 120_000 }, () => {
+describe("backup and restore of a validator", { timeout: 180_000 }, () => {
   const devnet = useDevnet();
   let gateway: TestSender;
   let count = 0;
@@ -37,6 +40,9 @@ describe("backup and restore of a validator", { timeout: 120_000 }, () => {
   const node = () => devnet().node(3);
   const restore = (from: string, ...more: string[]) =>
     loopledger("node", "restore", "--from", from, "--config", node().files.configFile, ...more);
+  /** As the command does it, without the cost of a process. */
+  const refusal = (from: string) =>
+    restoreBackup({ from, configFile: node().files.configFile, isQuick: false }).catch(String);
   const report = async () => {
     count += 1;
     const reading = readingOf(meter, count);
@@ -48,32 +54,33 @@ describe("backup and restore of a validator", { timeout: 120_000 }, () => {
     gateway = new TestSender(devnet(), devnet().signers.gateway);
     await registerMeter(devnet(), meter);
     load = (async () => {
-      while (isLoading) await report();
+      while (isLoading) {
+        await report();
+        await pause(100);
+      }
     })();
     const args = ["node", "backup", "--config", node().files.configFile, "--json", "--dir"];
-    for (const name of ["first", "second"]) {
-      const { code, output } = await loopledger(...args, place(name));
-      expect(output).toContain('"height"');
-      expect(code).toBe(0);
-      const { height, hash } = JSON.parse(output);
-      const { blocks } = await devnet().node(0).client.blocks({ from: height, limit: 1 });
-      expect(blocks[0]?.hash).toBe(hash);
-      const verify = ["chain", "verify", "--dir", place(name), "--expect", `${height}:${hash}`];
-      expect(await loopledger(...verify)).toMatchObject({ code: 0 });
-      const files = (await readdir(place(name), { recursive: true })).join("\n");
-      expect(files).not.toMatch(/signed|validator\.json|peer\.json/);
-    }
+    const { code, output } = await loopledger(...args, place("first"));
+    expect({ code, output }).toMatchObject({ code: 0 });
+    const { height, hash } = JSON.parse(output);
+    const { blocks } = await devnet().node(0).client.blocks({ from: height, limit: 1 });
+    expect(blocks[0]?.hash).toBe(hash);
+    const verify = ["chain", "verify", "--dir", place("first"), "--expect", `${height}:${hash}`];
+    expect(await loopledger(...verify)).toMatchObject({ code: 0 });
+    const files = (await readdir(place("first"), { recursive: true })).join("\n");
+    expect(files).not.toMatch(/signed|validator\.json|peer\.json/);
     expect(await loopledger(...args, place("first"))).toMatchObject({ code: 1 });
-    const keyed = await loopledger(...args, place("keyed"), "--with-keys");
-    expect(keyed.code).toBe(0);
-    expect((await readdir(place("keyed/keys"))).sort()).toEqual(["peer.json", "validator.json"]);
+    const { configFile } = node().files;
+    for (const name of ["second", "third", "fourth"])
+      await takeBackup({ configFile, directory: place(name), withKeys: name === "second" });
+    expect((await readdir(place("second/keys"))).sort()).toEqual(["peer.json", "validator.json"]);
     // Nothing is left beside the ledger or the backups.
     const left = [...(await readdir(node().files.directory)), ...(await readdir(place(".")))];
     expect(left.filter((name) => /partial|backup-/.test(name))).toEqual([]);
   });
 
   it("refuses a node with a ledger or a running one, and a damaged or forged backup", async () => {
-    expect((await restore(place("first"))).output).toContain("RESTORE_LEDGER_PRESENT");
+    expect(await refusal(place("first"))).toContain("RESTORE_LEDGER_PRESENT");
     const aside = `${node().files.ledgerDirectory}.aside`;
     await rename(node().files.ledgerDirectory, aside);
     expect((await restore(place("first"))).output).toContain("NODE_KEY_IN_USE");
@@ -87,19 +94,18 @@ describe("backup and restore of a validator", { timeout: 120_000 }, () => {
     const middle = Math.floor(bytes.length / 2);
     bytes[middle] = (bytes[middle] as number) ^ 1;
     await writeFile(file, bytes);
-    expect((await restore(place("bad"))).output).toContain("BACKUP_DAMAGED");
+    expect(await refusal(place("bad"))).toContain("BACKUP_DAMAGED");
     // The same, with a manifest that agrees.
     const manifest = JSON.parse(await readFile(place("bad/backup.json"), "utf8"));
-    const { createHash } = await import("node:crypto");
     for (const each of manifest.files)
       if (file.endsWith(each.path)) each.sha256 = createHash("sha256").update(bytes).digest("hex");
     await writeFile(place("bad/backup.json"), JSON.stringify(manifest));
-    expect((await restore(place("bad"))).output).toMatch(/BACKUP_DAMAGED|LEDGER_/);
+    expect(await refusal(place("bad"))).toMatch(/BACKUP_DAMAGED|LEDGER_/);
     for (const each of manifest.files) each.path = "../genesis.json";
     await writeFile(place("bad/backup.json"), JSON.stringify(manifest));
-    expect((await restore(place("bad"))).output).toContain("BACKUP_DAMAGED");
+    expect(await refusal(place("bad"))).toContain("BACKUP_DAMAGED");
     await rm(place("bad/ledger"), { recursive: true });
-    expect((await restore(place("bad"))).output).toContain("BACKUP_DAMAGED");
+    expect(await refusal(place("bad"))).toContain("BACKUP_DAMAGED");
     // What was refused left everything as it was: the node goes on with its own ledger.
     await rename(aside, node().files.ledgerDirectory);
     node().start();

@@ -45,7 +45,7 @@ def need(condition):
 def read_bundle(text):
     bundle = ref.parse(text)
     fields = {"format", "chainId", "subject", "contracts", "entries", "transactions"}
-    need(set(bundle) - {"headers"} == fields and bundle["format"] == "loopledger-evidence-v0")
+    need(set(bundle) - {"headers", "validatorChanges"} == fields and bundle["format"] == "loopledger-evidence-v0")
     need(bundle["subject"]["kind"] in ("bill", "entry"))
     need(all(set(one) == {"role", "key", "value", "transaction"} for one in bundle["entries"]))
     fields = {"transaction", "receipt", "index", "size", "transactionPath", "receiptPath"}
@@ -119,9 +119,20 @@ def check_receipt(one):
     need(one["receipt"][0] == ref.sha256(one["message"]) and one["receipt"][1] == "ok")
 
 
-def check_certificate(evidence, one, genesis, chain_id):
+def follow_sets(bundle, chain_id, sets):
+    for change in bundle.get("validatorChanges", []):
+        header = ref.decode(raw(change["header"]))
+        check_certificate(change, {"header": header}, sets, chain_id)
+        following = [ref.key_of(did) for did in change["validators"]]
+        need(header[10] != header[9] and header[10] == ref.validators_hash(following))
+        need(header[2] >= sets[-1][0])
+        sets.append((header[2] + 1, following))
+
+
+def check_certificate(evidence, one, sets, chain_id):
     height, round_number, block_hash, signatures = ref.decode(raw(evidence["certificate"]))
-    header, validators = one["header"], ref.validators_of(genesis)
+    header = one["header"]
+    validators = [keys for since, keys in sets if since <= header[2]][-1]
     need(header[1] == chain_id and header[2] == height)
     need(block_hash == ref.header_hash(ref.encode(header)))
     need(header[9] == ref.validators_hash(validators))
@@ -254,6 +265,8 @@ def verify(genesis_text, bundle_text, checkpoint=None):
     checks.run("chain", lambda: need(raw(bundle["chainId"]) == chain_id))
     checks.run("contracts", check_contracts, bundle, genesis)
     checks.run("subject", check_subject, bundle)
+    sets = [(1, ref.validators_of(genesis))]
+    checks.run("validators", follow_sets, bundle, chain_id, sets)
     proven = []
     for place, evidence in enumerate(bundle["transactions"]):
         name = f"transactions.{place}"
@@ -266,7 +279,7 @@ def verify(genesis_text, bundle_text, checkpoint=None):
         checks.run(f"{name}.sender", check_sender, one, genesis)
         checks.run(f"{name}.path", check_path, evidence, one)
         checks.run(f"{name}.receipt", check_receipt, one)
-        checks.run(f"{name}.certificate", check_certificate, evidence, one, genesis, chain_id)
+        checks.run(f"{name}.certificate", check_certificate, evidence, one, sets, chain_id)
     for place, entry in enumerate(bundle["entries"]):
         checks.run(f"entries.{place}", check_entry, entry, proven)
     if not checks.failed and bundle["subject"]["kind"] == "bill":

@@ -35,6 +35,7 @@ import {
   type Vote,
 } from "../../src/base/format/message.ts";
 import { decodeReceipt, encodeReceipt, type Receipt } from "../../src/base/format/receipt.ts";
+import type { SetChange } from "../../src/base/format/set-change.ts";
 import { decodeTransaction, signTransaction } from "../../src/base/format/transaction.ts";
 import { changeId, type ValidatorChange } from "../../src/base/format/validator-change.ts";
 import { readyMessage } from "../../src/base/format/validator-ready.ts";
@@ -49,6 +50,7 @@ import {
   makeBlock,
   makeChain,
   signerOf,
+  withLaterValidators,
 } from "../helpers/evidence-chain.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -310,6 +312,10 @@ describe.skipIf(!hasPython())(
     const dearer = { bill: { totalCents: 1 } };
     const more = { bill: { energyWh: 1 } };
     const late = { billFirst: true };
+    const moved = withLaterValidators(chain, 1);
+    const [change] = moved.changes as [SetChange];
+    const grown = { ...evidenceOf(moved.chain), validatorChanges: [change] };
+    const stale = withLaterValidators(chain, 1, [1, 2, 3, 4].map(signerOf));
 
     const cases: readonly [name: string, evidence: EvidenceBundle, checkpoint?: Checkpoint][] = [
       ["good evidence", bundle],
@@ -328,6 +334,21 @@ describe.skipIf(!hasPython())(
       ["a wrong total", evidenceOf(makeChain(dearer), dearer)],
       ["a wrong consumption", evidenceOf(makeChain(more), more)],
       ["a bill before its readings", evidenceOf(makeChain(late), late)],
+      ["evidence across a change of the validators", grown],
+      ["evidence that leaves the change out", evidenceOf(moved.chain)],
+      [
+        "evidence with a change that nobody certified",
+        { ...grown, validatorChanges: [{ ...change, certificate: flip(change.certificate) }] },
+      ],
+      [
+        "evidence with other next validators",
+        { ...grown, validatorChanges: [{ ...change, validators: change.validators.slice(1) }] },
+      ],
+      ["evidence with a change named twice", { ...grown, validatorChanges: [change, change] }],
+      [
+        "evidence that the former validators went on to sign",
+        { ...evidenceOf(stale.chain), validatorChanges: [...stale.changes] },
+      ],
     ];
 
     it("finds the same in good and in spoilt bundles", () => {

@@ -2,8 +2,14 @@
  * A small certified chain with a meter, its readings, a tariff and a bill, made without a node:
  * enough to make evidence and to spoil it in one place at a time.
  */
-import { utf8 } from "../../src/base/bytes.ts";
-import { type Block, blockOf, type Header } from "../../src/base/format/block.ts";
+import { bytesToHex, utf8 } from "../../src/base/bytes.ts";
+import {
+  type Block,
+  blockOf,
+  encodeHeader,
+  type Header,
+  validatorsHash,
+} from "../../src/base/format/block.ts";
 import { didOf } from "../../src/base/format/did.ts";
 import {
   type EvidenceBundle,
@@ -12,8 +18,13 @@ import {
 } from "../../src/base/format/evidence.ts";
 import { defaultParameters, type Genesis, genesisBlock } from "../../src/base/format/genesis.ts";
 import { encodeJson, type JsonValue } from "../../src/base/format/json.ts";
-import { type Certificate, claimMessage } from "../../src/base/format/message.ts";
+import {
+  type Certificate,
+  claimMessage,
+  encodeCertificate,
+} from "../../src/base/format/message.ts";
 import { encodeReceipt } from "../../src/base/format/receipt.ts";
+import type { SetChange } from "../../src/base/format/set-change.ts";
 import { signTransaction, type Transaction } from "../../src/base/format/transaction.ts";
 import { hashOf, valueHashOf, zeroHash } from "../../src/base/hash.ts";
 import type { Signer } from "../../src/base/keys.ts";
@@ -135,12 +146,59 @@ export function makeBlock(calls: readonly Call[], parent: Header = genesisHeader
   return { block, certificate: certify(block, quorumSize(4)), transactions, receipts };
 }
 
-/** Signs a block by the first `count` validators. */
-export function certify(block: Block, count: number, round = 0): Certificate {
+/** Validators that follow those of the genesis: two of them and three new ones. */
+export const laterValidators: readonly Signer[] = [1, 2, 31, 32, 33]
+  .map(signerOf)
+  .sort((a, b) => (a.publicKey < b.publicKey ? -1 : 1));
+
+/**
+ * Makes the same chain with other validators after some height.
+ *
+ * @param signers - Who certifies the later blocks.
+ */
+export function withLaterValidators(
+  chain: readonly ChainBlock[],
+  changeHeight: number,
+  signers: readonly Signer[] = laterValidators,
+): { readonly chain: readonly ChainBlock[]; readonly changes: readonly SetChange[] } {
+  const keys = laterValidators.map(({ publicKey }) => publicKey);
+  const later = validatorsHash(keys);
+  let parentHash = chainId;
+  const made = chain.map((one): ChainBlock => {
+    const { header, transactions } = one.block;
+    const { height } = header;
+    const isLater = height > changeHeight;
+    const block = blockOf(
+      {
+        ...{ ...header, parentHash },
+        validatorsHash: isLater ? later : header.validatorsHash,
+        nextValidatorsHash: height >= changeHeight ? later : header.nextValidatorsHash,
+      },
+      transactions,
+    );
+    parentHash = block.hash;
+    return { ...one, block, certificate: certify(block, 4, 0, isLater ? signers : validators) };
+  });
+  const changed = made.find(({ block }) => block.header.height === changeHeight) as ChainBlock;
+  const change = {
+    header: bytesToHex(encodeHeader(changed.block.header)),
+    certificate: bytesToHex(encodeCertificate(changed.certificate)),
+    validators: keys.map(didOf),
+  };
+  return { chain: made, changes: [change] };
+}
+
+/** Signs a block by the first `count` of some validators, by default those of the genesis. */
+export function certify(
+  block: Block,
+  count: number,
+  round = 0,
+  signers: readonly Signer[] = validators,
+): Certificate {
   const { height } = block.header;
   const vote = { kind: "commit", height, round, blockHash: block.hash } as const;
   const message = claimMessage(vote, chainId);
-  const signatures = validators
+  const signatures = signers
     .slice(0, count)
     .map((signer, validatorIndex) => ({ validatorIndex, signature: signer.sign(message) }));
   return { height, round, blockHash: block.hash, signatures };

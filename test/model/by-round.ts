@@ -17,7 +17,7 @@
  *     offers one of the values that the liar could offer, all at once) no round differs from
  *     another, the states are finitely many, and the search ends for *any number of rounds*.
  */
-import { isJustified, maySign } from "./rules.ts";
+import { hasPrepares, isJustified, maySign } from "./rules.ts";
 import { addClaims, type Move } from "./state.ts";
 import {
   countOf,
@@ -233,8 +233,13 @@ function* playRound(setting: RoundSetting, summary: Summary) {
         undefined,
         ...values.filter((value) => maySign(protocol, at, own, { kind, round, value })),
       ]);
+    const outcomes = new Set<string>();
     for (const prepares of choices(mayVote(pool, "prepare"))) {
       const prepared = withVotes(pool, owns, { kind: "prepare", round, chosen: prepares });
+      // Who prepared matters by the quorums that result only: one choice for each is enough.
+      const quorums = values.filter((value) => hasPrepares(protocol, prepared, round, value));
+      if (outcomes.has(quorums.join())) continue;
+      outcomes.add(quorums.join());
       for (const commits of choices(mayVote(prepared, "commit"))) {
         const moves = { proposed, prepares, commits };
         yield { summary: after(setting, summary, moves), moves };

@@ -15,6 +15,7 @@ import {
   type State,
   startState,
 } from "./state.ts";
+import { textOf } from "./types.ts";
 
 /** What an exploration found. */
 export type Exploration = {
@@ -28,7 +29,7 @@ export type Exploration = {
   readonly isComplete: boolean;
   /** Moves to a state in which two values are decided. */
   readonly fork: readonly Move[] | undefined;
-  readonly states: ReadonlyMap<State, State | undefined>;
+  readonly states: StateTable;
 };
 
 /** Bounds of an exploration. */
@@ -38,38 +39,64 @@ export type Bounds = {
   readonly isOver?: () => boolean;
 };
 
-/** A map takes no more than 2^24 entries. */
-const mapEntriesMax = 16_000_000;
+/** States with the state each was reached from; several maps, as one takes 2^24 entries only. */
+export class StateTable {
+  size = 0;
+  readonly #maps = Array.from({ length: 64 }, () => new Map<State, State | undefined>());
+
+  /** Adds a state unless it is known. @returns Whether it is new. */
+  add(state: State, parent: State | undefined): boolean {
+    const map = this.#mapOf(state);
+    if (map.has(state)) return false;
+    map.set(state, parent);
+    this.size += 1;
+    return true;
+  }
+
+  parentOf(state: State): State | undefined {
+    return this.#mapOf(state).get(state);
+  }
+
+  *all(): Generator<State> {
+    for (const map of this.#maps) yield* map.keys();
+  }
+
+  #mapOf(state: State): Map<State, State | undefined> {
+    let mixed = 0;
+    for (let index = 0; index < state.length; index += 1)
+      mixed = (31 * mixed + state.charCodeAt(index)) % 64;
+    return this.#maps[mixed] as Map<State, State | undefined>;
+  }
+}
 
 /** Explores a setting. */
 export function explore(setting: Setting, bounds: Bounds = {}): Exploration {
-  const { statesMax = mapEntriesMax, isOver = () => false } = bounds;
+  const { statesMax = Number.POSITIVE_INFINITY, isOver = () => false } = bounds;
   const start = canonical(setting, startState(setting));
-  const parents = new Map<State, State | undefined>([[start, undefined]]);
+  const states = new StateTable();
+  states.add(start, undefined);
   let frontier = [start];
   let depth = 0;
   let decidedCount = 0;
   const outcome = (isComplete: boolean, forked?: State): Exploration => ({
-    stateCount: parents.size,
+    stateCount: states.size,
     decidedCount,
     depth,
     isComplete,
-    fork: forked === undefined ? undefined : movesTo(setting, parents, forked),
-    states: parents,
+    fork: forked === undefined ? undefined : movesTo(setting, states, forked),
+    states,
   });
   while (frontier.length > 0) {
     const next: State[] = [];
     for (const [count, state] of frontier.entries()) {
-      if (count % 1_000 === 0 && (parents.size > statesMax || isOver())) return outcome(false);
+      if (count % 1_000 === 0 && (states.size > statesMax || isOver())) return outcome(false);
       const pool = poolOf(setting, state);
       const decided = decidedValues(setting.protocol, pool).length;
       if (decided > 0) decidedCount += 1;
       if (decided > 1) return outcome(false, state);
       for (const move of movesOf(setting, state, pool)) {
         const reached = canonical(setting, afterMove(setting, state, move));
-        if (parents.has(reached)) continue;
-        parents.set(reached, state);
-        next.push(reached);
+        if (states.add(reached, state)) next.push(reached);
       }
     }
     if (next.length > 0) depth += 1;
@@ -79,13 +106,9 @@ export function explore(setting: Setting, bounds: Bounds = {}): Exploration {
 }
 
 /** Returns moves from the start to a state that equals a found one up to symmetry. */
-function movesTo(
-  setting: Setting,
-  parents: ReadonlyMap<State, State | undefined>,
-  found: State,
-): Move[] {
+function movesTo(setting: Setting, states: StateTable, found: State): Move[] {
   const way = [found];
-  for (let at = parents.get(found); at !== undefined; at = parents.get(at)) way.unshift(at);
+  for (let at = states.parentOf(found); at !== undefined; at = states.parentOf(at)) way.unshift(at);
   const moves: Move[] = [];
   let state = startState(setting);
   for (const target of way.slice(1)) {
@@ -106,11 +129,11 @@ function movesTo(
 export function play(setting: Setting, moves: readonly Move[]): State {
   return moves.reduce((state, move, index) => {
     const isAllowed = movesOf(setting, state).some((allowed) => sameMove(allowed, move));
-    if (!isAllowed) throw new Error(`move ${index} is not allowed: ${JSON.stringify(move)}`);
+    if (!isAllowed) throw new Error(`move ${index} is not allowed: ${textOf(move.claim)}`);
     return afterMove(setting, state, move);
   }, startState(setting));
 }
 
 function sameMove(left: Move, right: Move): boolean {
-  return JSON.stringify(left) === JSON.stringify(right);
+  return left.validator === right.validator && textOf(left.claim) === textOf(right.claim);
 }

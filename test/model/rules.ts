@@ -154,7 +154,8 @@ function mayJump(protocol: Protocol, pool: Pool, own: Own, round: number): boole
   return countOf(changing) > protocol.faultyMax;
 }
 
-function hasPrepares(protocol: Protocol, pool: Pool, round: number, value: number): boolean {
+/** Tells whether a value has a quorum of prepares in a round. */
+export function hasPrepares(protocol: Protocol, pool: Pool, round: number, value: number): boolean {
   return countOf(signersOf(pool, "prepares", round, value)) >= protocol.quorum;
 }
 

@@ -154,7 +154,7 @@ export function ownOf(setting: Setting, state: State, place: number): Own {
     validator: setting.honest[place] as number,
     round: last?.round ?? 0,
     last: last === undefined ? -1 : kindOrder[last.kind],
-    prepared: commit?.kind === "commit" ? commit : undefined,
+    prepared: commit?.kind === "commit" ? { round: commit.round, value: commit.value } : undefined,
   };
 }
 

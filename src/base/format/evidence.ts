@@ -11,17 +11,19 @@
  * | `entries` | `[{role, key, value, transaction}]`: values, each with the transaction that wrote it |
  * | `transactions` | transactions with receipt, paths, header and certificate |
  * | `headers` | optional: all headers from some height to a later one, ascending, to a checkpoint |
+ * | `validatorChanges` | optional: the changes of the validators since the genesis (set-change.ts), ascending |
  *
  * Nothing in a bundle is trusted, so it names no checkpoint: that has to come from elsewhere.
  */
 import { z } from "zod";
 import { bytesToHex } from "../bytes.ts";
-import { isLedgerError, LedgerError } from "../errors.ts";
+import { caughtAs, LedgerError } from "../errors.ts";
 import { type Hash, hash32Pattern } from "../hash.ts";
 import { limits } from "../limits.ts";
 import { encodeHeader, type Header } from "./block.ts";
 import { encodeJson, parseJson } from "./json.ts";
 import { type Certificate, encodeCertificate } from "./message.ts";
+import { SetChange } from "./set-change.ts";
 import { namePattern } from "./transaction.ts";
 
 const HashText = z.string().regex(hash32Pattern);
@@ -61,6 +63,7 @@ const EvidenceBundle = z.strictObject({
   entries: z.array(EvidenceEntry).min(1).max(limits.evidenceEntriesMax),
   transactions: z.array(EvidenceTransaction).min(1).max(limits.evidenceEntriesMax),
   headers: z.array(HexText).optional(),
+  validatorChanges: z.array(SetChange).max(limits.evidenceEntriesMax).optional(),
 });
 
 /** A parsed bundle. Its bytes are hexadecimal text still. */
@@ -97,8 +100,12 @@ export function evidenceTransactionOf(proof: {
 
 /** Returns the text of a bundle, in RFC 8785 form. */
 export function encodeEvidence(bundle: EvidenceBundle): string {
-  const { headers, ...rest } = bundle;
-  return encodeJson(headers === undefined ? rest : { ...rest, headers });
+  const { headers, validatorChanges, ...rest } = bundle;
+  return encodeJson({
+    ...rest,
+    ...(headers && { headers }),
+    ...(validatorChanges && { validatorChanges }),
+  });
 }
 
 /**
@@ -114,12 +121,13 @@ export function decodeEvidence(text: string): EvidenceBundle {
   let value: unknown;
   try {
     value = parseJson(text);
-  } catch (cause) {
-    if (!isLedgerError(cause, "JSON_INVALID")) throw cause;
+  } catch (error) {
+    const cause = caughtAs(error, "JSON_INVALID");
     throw fail(`offset ${cause.facts.offset}`, String(cause.facts.reason), cause);
   }
   const parsed = EvidenceBundle.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw fail(issue?.path.join(".") ?? "", issue?.message ?? "");
+  // Who refuses a form names at least one reason.
+  const { path, message } = parsed.error.issues[0] as z.core.$ZodIssue;
+  throw fail(path.join("."), message);
 }

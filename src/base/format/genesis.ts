@@ -23,7 +23,7 @@
  */
 import { z } from "zod";
 import { compareUtf8, utf8 } from "../bytes.ts";
-import { isLedgerError, LedgerError } from "../errors.ts";
+import { caughtAs, LedgerError } from "../errors.ts";
 import { type Hash, hash32Pattern, hashOf, zeroHash } from "../hash.ts";
 import type { PublicKey } from "../keys.ts";
 import { limits } from "../limits.ts";
@@ -143,16 +143,16 @@ export function parseGenesis(text: string): Genesis {
   let value: unknown;
   try {
     value = parseJson(text);
-  } catch (cause) {
-    if (!isLedgerError(cause, "JSON_INVALID")) throw cause;
+  } catch (error) {
+    const cause = caughtAs(error, "JSON_INVALID");
     const reason = `not permitted JSON at offset ${cause.facts.offset}: ${cause.facts.reason}`;
     throw new LedgerError("GENESIS_INVALID", { path: "", reason }, { cause });
   }
   const parsed = Genesis.safeParse(value);
   if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const path = issue?.path.join(".") ?? "";
-    throw new LedgerError("GENESIS_INVALID", { path, reason: issue?.message ?? "" });
+    // Who refuses a form names at least one reason.
+    const { path, message } = parsed.error.issues[0] as z.core.$ZodIssue;
+    throw new LedgerError("GENESIS_INVALID", { path: path.join("."), reason: message });
   }
   return checkedUnique(parsed.data);
 }
@@ -264,7 +264,6 @@ function didProblem(text: string): string | undefined {
     checkPublicKey(publicKeyOf(text));
     return undefined;
   } catch (error) {
-    if (!isLedgerError(error, "KEY_INVALID")) throw error;
-    return `no usable Ed25519 did:key: ${error.facts.reason}`;
+    return `no usable Ed25519 did:key: ${caughtAs(error, "KEY_INVALID").facts.reason}`;
   }
 }

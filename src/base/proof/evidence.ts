@@ -3,8 +3,8 @@
  * such proof can show. docs/EVIDENCE.md says the same in words for whoever writes a verifier.
  *
  * A verdict is a list of named checks; it is made whatever the text is, and nothing is thrown.
- * Trusted are only the genesis and, if given, the checkpoint. The validators of every height are
- * those of the genesis, since this version cannot change them.
+ * Trusted are only the genesis and, if given, the checkpoint. The validators of a height are those
+ * of the genesis, or of the last change before it that the bundle proves.
  */
 import { hexToBytes, utf8 } from "../bytes.ts";
 import { decodeHeader, type Header, headerHash } from "../format/block.ts";
@@ -31,6 +31,7 @@ import {
   type ProvenTransaction,
 } from "./evidence-check.ts";
 import { verifyMerklePath } from "./merkle.ts";
+import { ValidatorSets } from "./validator-sets.ts";
 
 /** A block that the verifier trusts for a reason of its own. */
 export type Checkpoint = { readonly height: number; readonly hash: Hash };
@@ -45,7 +46,8 @@ export type EvidenceContext = {
 /**
  * How far the evidence reaches:
  * - `invalid`: a check of the evidence itself failed; it proves nothing;
- * - `certified`: a quorum of the validators of the genesis signed all that it shows;
+ * - `certified`: quorums of the validators of the genesis, and of the sets that follow from it,
+ *   signed all that it shows;
  * - `anchored`: and all of it lies before the checkpoint, in the chain that leads to it.
  */
 type EvidenceLevel = "invalid" | "certified" | "anchored";
@@ -77,8 +79,9 @@ export function verifyEvidence(bundleText: string, context: EvidenceContext): Ev
   const { subject } = bundle;
   const block = genesisBlock(genesis);
   checkChain(list, bundle, { genesis, block });
+  const sets = checkSets(list, bundle, { block, verifier: context.verifier });
   const proven = bundle.transactions.map((transaction, index) =>
-    checkTransaction(list, transaction, { ...context, block, name: `transactions.${index}` }),
+    checkTransaction(list, transaction, { ...context, block, sets, name: `transactions.${index}` }),
   );
   const entries = bundle.entries.map((entry, index) =>
     checkEntry(list, entry, { proven, name: `entries.${index}` }),
@@ -115,7 +118,7 @@ function limitsOf(kind: EvidenceBundle["subject"]["kind"] | undefined, isAnchore
   const limits = [
     "It does not show what was written later: a correction of the bill, or another value.",
     "It does not show that the meter measured rightly, nor that the gateway reported what it saw.",
-    "The validators and contracts are those of the genesis; this version cannot change them.",
+    "The contracts, accounts and devices are those of the genesis; this version cannot change them.",
   ];
   if (kind === "bill")
     limits.push(
@@ -124,8 +127,8 @@ function limitsOf(kind: EvidenceBundle["subject"]["kind"] | undefined, isAnchore
     );
   if (!isAnchored)
     limits.push(
-      "Whoever holds the keys of a quorum of the genesis, even years later, could have signed " +
-        "another history; only a checkpoint from a source you trust excludes that.",
+      "Whoever holds the keys of a quorum of the genesis or of a later set, even years later, could " +
+        "have signed another history; only a checkpoint from a source you trust excludes that.",
     );
   return limits;
 }
@@ -158,12 +161,30 @@ function checkChain(
   });
 }
 
+/** Follows the validators from the genesis on, as far as the bundle proves. */
+function checkSets(
+  list: Checklist,
+  { validatorChanges = [] }: EvidenceBundle,
+  { block, verifier }: { readonly block: GenesisBlock; readonly verifier: Verifier },
+): ValidatorSets {
+  const sets = new ValidatorSets(block, verifier);
+  const count = validatorChanges.length;
+  list.check("validators", `${count} changes of the validators are certified`, () =>
+    sets.follow(validatorChanges) === count ? undefined : "a change is named twice",
+  );
+  return sets;
+}
+
 function checkTransaction(
   list: Checklist,
   evidence: EvidenceTransaction,
-  context: EvidenceContext & { readonly block: GenesisBlock; readonly name: string },
+  context: EvidenceContext & {
+    readonly block: GenesisBlock;
+    readonly sets: ValidatorSets;
+    readonly name: string;
+  },
 ): ProvenTransaction | undefined {
-  const { name, block, verifier, genesis } = context;
+  const { name, block, sets, verifier, genesis } = context;
   let proven: ProvenTransaction | undefined;
   list.check(`${name}.form`, "transaction, receipt and header are canonical", () => {
     const transaction = decodeTransaction(hexToBytes(evidence.transaction));
@@ -174,7 +195,7 @@ function checkTransaction(
   });
   if (proven === undefined) return undefined;
   const { transaction, receipt, header } = proven;
-  const { chainId, validators } = block;
+  const { chainId } = block;
   const sender = didOf(transaction.sender);
   list.check(`${name}.signature`, `signed by ${sender} for this chain`, () => {
     if (transaction.chainId !== chainId) return "it was signed for another chain";
@@ -192,13 +213,14 @@ function checkTransaction(
   });
   list.check(`${name}.certificate`, `a quorum decided block ${header.height}`, () => {
     const certificate = decodeCertificate(hexToBytes(evidence.certificate));
+    const validators = sets.at(header.height);
     verifyCertificate(certificate, header, { chainId, validators, verifier });
     return undefined;
   });
   return proven;
 }
 
-/** Members, roles and contracts cannot change in this version, so the genesis tells. */
+/** Accounts, devices, roles and contracts cannot change in this version: the genesis tells. */
 function senderProblem(transaction: Transaction, genesis: Genesis): string | undefined {
   const did = didOf(transaction.sender);
   const sender = [...genesis.accounts, ...genesis.devices].find((one) => one.did === did);

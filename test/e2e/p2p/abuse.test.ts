@@ -7,7 +7,7 @@ import type { Stream } from "@libp2p/interface";
 import { afterEach, expect, it } from "vitest";
 import { limits } from "../../../src/base/limits.ts";
 import { encodeFrame, FrameReader } from "../../../src/p2p/frame.ts";
-import { encodeSyncRequest } from "../../../src/p2p/sync.ts";
+import { encodeSyncRequest } from "../../../src/p2p/sync-format.ts";
 import {
   chainId,
   fullAddress,

@@ -50,6 +50,7 @@ export type TimedEntry = Entry & { readonly atMs: number };
 /** The history of one run. */
 export class History {
   readonly #entries: TimedEntry[] = [];
+  readonly #endings = new Map<number, number>();
   readonly #startMs = performance.now();
 
   get entries(): readonly TimedEntry[] {
@@ -61,7 +62,13 @@ export class History {
     return Math.round(performance.now() - this.#startMs);
   }
 
+  /** How often a node's process was ended so far. */
+  endingsOf(node: number): number {
+    return this.#endings.get(node) ?? 0;
+  }
+
   append(entry: Entry): void {
+    if (entry.kind === "ended") this.#endings.set(entry.node, this.endingsOf(entry.node) + 1);
     this.#entries.push({ atMs: this.nowMs, ...entry });
   }
 

@@ -9,7 +9,7 @@
  * | careful | sends the same bytes again and again, to any node | final |
  * | doubled | sends the same bytes to all nodes at once, again and again | final |
  * | brief | careful, with a life of a few seconds | final or expired |
- * | once | sends once to one node | final, expired, or lost with that node's memory |
+ * | once | sends once to one node | final, or lost with that node's memory |
  * | rivals | sends two transactions with one nonce to two nodes | one final at most |
  *
  * It draws no conclusion: what must follow from what was told is the audit's to say.
@@ -44,12 +44,13 @@ const lifeMs: Readonly<Record<Manner, { min: number; max: number }>> = {
   careful: { min: 600_000, max: 600_000 },
   doubled: { min: 600_000, max: 600_000 },
   brief: { min: 2_500, max: 6_000 },
-  once: { min: 5_000, max: 8_000 },
+  once: { min: 600_000, max: 600_000 },
   rivals: { min: 5_000, max: 8_000 },
 };
 /** How long one node is asked before another one is, and how long it may take to answer. */
 const patienceMs = 1_500;
 const answerMsMax = 2_500;
+const pollMs = 200;
 /** A node may call a transaction pending for a moment after it expired. */
 const expiryGraceMs = 1_000;
 
@@ -122,37 +123,57 @@ export class Load {
 
   async #run(lane: Lane): Promise<void> {
     while (!this.#isEnding) {
-      await this.#one(lane);
+      await (lane.manner === "once" ? this.#once(lane) : this.#again(lane));
       await pause(between(lane.random, thinkMs));
     }
   }
 
-  /** Sends one reading, or two rivals, and stays until the fate is known. */
-  async #one(lane: Lane): Promise<void> {
+  /** Sends one reading to one node. Who takes it must see to it, as long as the process lives. */
+  async #once(lane: Lane): Promise<void> {
+    const { history, devnet } = this.#parts;
+    const transaction = this.#sign(lane, { expiresAtMs: this.#expiryOf(lane) });
+    const signedMs = history.nowMs;
+    const node = lane.random.below(devnet.nodes.length);
+    const endings = history.endingsOf(node);
+    if (!(await this.#submit(transaction, node))) return;
+    while (history.endingsOf(node) === endings) {
+      const asked = lane.random.below(devnet.nodes.length);
+      const known = await this.#look(transaction, asked);
+      if (known === "final") return this.#onFinal(signedMs);
+      if (known !== "pending") await pause(pollMs);
+    }
+  }
+
+  #expiryOf({ random, manner }: Lane): number {
+    return Date.now() + between(random, lifeMs[manner]);
+  }
+
+  #onFinal(signedMs: number): void {
+    this.#newestFinalMs = Math.max(this.#newestFinalMs, signedMs);
+    this.#finalCount += 1;
+  }
+
+  /** Sends one reading, or two rivals, again and again until the fate is known. */
+  async #again(lane: Lane): Promise<void> {
     const { manner, random } = lane;
     const nodes = this.#parts.devnet.nodes.map((_, node) => node);
-    const expiresAtMs = Date.now() + between(random, lifeMs[manner]);
+    const expiresAtMs = this.#expiryOf(lane);
     const first = this.#sign(lane, { expiresAtMs });
     const pair = [first];
     if (manner === "rivals") pair.push(this.#sign(lane, { expiresAtMs, nonce: first.nonce }));
     const signedMs = this.#parts.history.nowMs;
-    for (let turn = 0; Date.now() < expiresAtMs + expiryGraceMs; turn += 1) {
+    while (Date.now() < expiresAtMs + expiryGraceMs) {
       const node = random.below(nodes.length);
       const targets = manner === "doubled" ? nodes : [node];
-      if (manner !== "once" || turn === 0)
-        await Promise.all(
-          pair.flatMap((transaction, place) =>
-            targets.map((target) => this.#submit(transaction, (target + place) % nodes.length)),
-          ),
-        );
+      await Promise.all(
+        pair.flatMap((transaction, place) =>
+          targets.map((target) => this.#submit(transaction, (target + place) % nodes.length)),
+        ),
+      );
       const known = await Promise.all(pair.map((transaction) => this.#look(transaction, node)));
-      if (known.includes("final")) {
-        this.#newestFinalMs = Math.max(this.#newestFinalMs, signedMs);
-        this.#finalCount += 1;
-        return;
-      }
+      if (known.includes("final")) return this.#onFinal(signedMs);
       // What waits for its expiry need not be asked for without a pause.
-      if (known.every((each) => each !== "pending")) await pause(200);
+      if (known.every((each) => each !== "pending")) await pause(pollMs);
     }
   }
 
@@ -167,7 +188,8 @@ export class Load {
     return transaction;
   }
 
-  async #submit({ id, bytes }: Transaction, node: number): Promise<void> {
+  /** @returns Whether the node took it. */
+  async #submit({ id, bytes }: Transaction, node: number): Promise<boolean> {
     const { history } = this.#parts;
     history.append({ kind: "sent", id, node });
     try {
@@ -175,10 +197,12 @@ export class Load {
       if (answer.status === "pending") history.append({ kind: "accepted", id, node });
       if (answer.status === "dropped")
         history.append({ kind: "dropped", id, node, code: answer.code });
+      return answer.status === "pending";
     } catch (error) {
       if (!isLedgerError(error)) throw error;
       if (error.code !== "CLIENT_UNREACHABLE")
         history.append({ kind: "refused", id, node, code: error.code });
+      return false;
     }
   }
 

@@ -17,14 +17,15 @@ export type Verdict = {
   readonly after: number;
 };
 
-const four = { validators: 4, rounds: 3, partitionsPerRound: 3 } as const;
-/** The last one forks when the whole code is fine, so none of that kind is here. */
+const four = { validators: 4, twins: [0], rounds: 3 } as const;
 const setups: readonly TwinsSetup[] = [
-  { ...four, twins: [0] },
-  { ...four, twins: [0], rounds: 4, partitionsPerRound: 2 },
-  { ...four, twins: [1] },
-  { ...four, twins: [2] },
-  { validators: 7, twins: [0, 1], rounds: 3, partitionsPerRound: 2 },
+  { ...four, rounds: 4, partitionsPerRound: 1, cut: "sets" },
+  { ...four, partitionsPerRound: 3, cut: "sets" },
+  { ...four, partitionsPerRound: 2, cut: "deaf" },
+  { ...four, partitionsPerRound: 3, cut: "deaf" },
+  { ...four, twins: [1], partitionsPerRound: 2, cut: "deaf" },
+  { ...four, twins: [2], partitionsPerRound: 3, cut: "deaf" },
+  { validators: 7, twins: [0, 1], rounds: 3, partitionsPerRound: 1, cut: "deaf" },
 ];
 
 function checkTwins(count: number, seed: number): Verdict {

@@ -47,8 +47,8 @@ export const shellMutants: readonly Mutant[] = [
   {
     name: "votes although the record cannot be written",
     file: driver,
-    replace: "this.halt(`the signing record cannot be written: ${String(error)}`);",
-    by: "this.#parts.log.warn({ error: String(error) }, `not written`);",
+    replace: "this.halt(`the signing record cannot be written:",
+    by: "this.#parts.log.warn({}, `the signing record cannot be written:",
   },
   {
     name: "lost record not minded",

@@ -60,6 +60,7 @@ const options = {
   leader: { type: "string", default: "0" },
   rounds: { type: "string", default: "4" },
   partitions: { type: "string", default: "1" },
+  deaf: { type: "boolean", default: false },
   sample: { type: "string" },
   seed: { type: "string", default: "1" },
   scenario: { type: "string" },
@@ -79,7 +80,7 @@ function setupOf(values: Values): TwinsSetup {
     [1, 2, 3].includes(partitionsPerRound) && rounds >= 1 && validators >= 1 && twins.length >= 1;
   if (!isValid || twins.some((twin) => !(twin >= 0 && twin < validators)))
     throw new Error("options out of range: see docs/TESTING.md");
-  return { validators, twins, rounds, partitionsPerRound };
+  return { validators, twins, rounds, partitionsPerRound, cut: values.deaf ? "deaf" : "sets" };
 }
 
 function jobsOf(setup: TwinsSetup, values: Values): Iterator<Job> {
@@ -93,9 +94,10 @@ function jobsOf(setup: TwinsSetup, values: Values): Iterator<Job> {
 }
 
 function commandOf(setup: TwinsSetup, scenario: number): string {
-  const { validators, twins, rounds, partitionsPerRound } = setup;
+  const { validators, twins, rounds, partitionsPerRound, cut } = setup;
   const about = `--validators ${validators} --twins ${twins.length} --leader ${twins[0]}`;
-  const size = `--rounds ${rounds} --partitions ${partitionsPerRound}`;
+  const deaf = cut === "deaf" ? " --deaf" : "";
+  const size = `--rounds ${rounds} --partitions ${partitionsPerRound}${deaf}`;
   return `npm run twins -- ${about} ${size} --scenario ${scenario}`;
 }
 

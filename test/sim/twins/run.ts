@@ -21,7 +21,7 @@ import { type ConsensusState, initialState } from "../../../src/consensus/state.
 import { step } from "../../../src/consensus/step.ts";
 import { checkClaim, checkDecision } from "./checker.ts";
 import { type Decided, fakeBlock, fakeSign } from "./fakes.ts";
-import { areTogether, instanceKeys, placeCount, placeOf, type TwinsSetup } from "./scenario.ts";
+import { instanceKeys, passes, placeCount, placeOf, type TwinsSetup } from "./scenario.ts";
 
 type SignEffect = Extract<Effect, { kind: "sign" }>;
 
@@ -282,7 +282,7 @@ export class TwinsRun {
 
   #reaches(place: number, from: number, to: number): boolean {
     if (this.healedMs !== undefined || place >= this.partitions.length) return true;
-    return areTogether(this.partitions[place] as number, from, to);
+    return passes(this.setup.cut, this.partitions[place] as number, { from, to });
   }
 
   #answer(index: number, effect: Extract<Effect, { kind: "buildBlock" | "checkBlock" }>): void {

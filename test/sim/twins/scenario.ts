@@ -2,12 +2,19 @@
  * Scenarios of Twins: for each round one or more partitions of all instances into at most two sets.
  * A liar is modelled as a second unmodified node with the same key (Bano et al., arXiv 2004.10617).
  *
- * A scenario is a number of one digit a partition, that of round 0 first, in base
- * 2^(instances - 1). Bit i - 1 of a digit is the set of instance i; instance 0 is in set 0. So 4
- * validators, one twin and 4 rounds of one partition make 16^4 scenarios.
+ * A scenario is a number of one digit a partition, that of round 0 first.
+ *
+ * | cut | digits | meaning of a digit |
+ * |---|---|---|
+ * | sets | 2^(instances - 1) | bit i - 1: set of instance i; instance 0 is in set 0 |
+ * | deaf | 2^instances | bit i: instance i hears nothing, though it may be heard |
+ *
+ * So 4 validators, one twin and 4 rounds of one partition into sets make 16^4 scenarios.
  *
  * With one partition a round, whoever is cut off misses all of it. Two let nodes prepare a block
  * together and then lose each other's commits, three also lose prepares of a proposal they heard.
+ * Two sets are symmetric, so of four nodes whoever decides leaves no quorum behind that could decide
+ * something else. With deaf instances one decides alone, and the others must not forget.
  */
 import type { ConsensusMessage } from "../../../src/base/format/message.ts";
 import type { PublicKey } from "../../../src/base/keys.ts";
@@ -20,6 +27,7 @@ export type TwinsSetup = {
   readonly rounds: number;
   /** 1: the round has one. 2: another one for commits. 3: also another one for prepares. */
   readonly partitionsPerRound: 1 | 2 | 3;
+  readonly cut: "sets" | "deaf";
 };
 
 /** Which of up to three partitions of its round a message meets. */
@@ -57,9 +65,9 @@ export function instanceNames({ validators, twins }: TwinsSetup): readonly strin
   return [...originals, ...twins.map((index) => `${letter(index)}'`)];
 }
 
-/** Returns in how many ways the instances can be split into at most two sets. */
-export function partitionCount({ validators, twins }: TwinsSetup): number {
-  return 2 ** (validators + twins.length - 1);
+/** Returns how many partitions there are to choose from, each time. */
+export function partitionCount({ validators, twins, cut }: TwinsSetup): number {
+  return 2 ** (validators + twins.length - (cut === "sets" ? 1 : 0));
 }
 
 /** Returns how many scenarios there are. @throws {Error} when a number cannot name each. */
@@ -84,16 +92,28 @@ export function scenarioOf(setup: TwinsSetup, partitions: readonly (number | und
   return partitions.reduce<number>((number, partition) => number * base + (partition ?? 0), 0);
 }
 
-/** Tells whether two instances are in the same set. */
-export function areTogether(partition: number, left: number, right: number): boolean {
-  const setOf = (index: number) => (index === 0 ? 0 : (partition >> (index - 1)) & 1);
-  return setOf(left) === setOf(right);
+/** Tells whether a partition lets a message pass. */
+export function passes(
+  cut: TwinsSetup["cut"],
+  partition: number,
+  { from, to }: { readonly from: number; readonly to: number },
+): boolean {
+  if (cut === "deaf") return ((partition >> to) & 1) === 0;
+  return setOf(partition, from) === setOf(partition, to);
 }
 
-/** Writes a partition such as `A B | C D A'`. */
+function setOf(partition: number, index: number): number {
+  return index === 0 ? 0 : (partition >> (index - 1)) & 1;
+}
+
+/** Writes a partition such as `A B | C D A'`, or `all hear but C`. */
 export function partitionText(setup: TwinsSetup, partition: number): string {
   const names = instanceNames(setup);
-  const near = names.filter((_, index) => areTogether(partition, 0, index));
-  const far = names.filter((_, index) => !areTogether(partition, 0, index));
+  if (setup.cut === "deaf") {
+    const deaf = names.filter((_, to) => !passes("deaf", partition, { from: 0, to }));
+    return deaf.length === 0 ? "all hear" : `all hear but ${deaf.join(" ")}`;
+  }
+  const near = names.filter((_, index) => setOf(partition, index) === 0);
+  const far = names.filter((_, index) => setOf(partition, index) === 1);
   return far.length === 0 ? near.join(" ") : `${near.join(" ")} | ${far.join(" ")}`;
 }

@@ -15,11 +15,12 @@
  * | memory | a core that keeps more than its bounds |
  */
 import { createHash } from "node:crypto";
+import { decode } from "msgpackr";
 import type { Block } from "../../../src/base/format/block.ts";
-import { didOf } from "../../../src/base/format/did.ts";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
 import type { Certificate, Claim } from "../../../src/base/format/message.ts";
 import type { Receipt } from "../../../src/base/format/receipt.ts";
+import { type SigningRecord, sameClaim } from "../../../src/base/format/signing-record.ts";
 import { decodeTransaction, type Transaction } from "../../../src/base/format/transaction.ts";
 import { hashOf } from "../../../src/base/hash.ts";
 import { stateRootOf } from "../../../src/base/proof/state-proof.ts";
@@ -220,10 +221,17 @@ export class SigningWatch {
     this.#chainId = chainId;
   }
 
-  /** Sees a signature come into being. @throws {Violation} */
-  note(key: string, message: Uint8Array, claims: readonly Claim[]): void {
-    const claim = claims.find((each) => signedBytes(this.#chainId, each).equals(message));
-    if (claim === undefined) throw new Violation("signing", "a claim is not on disk when signed");
+  /**
+   * Sees a signature come into being.
+   *
+   * @param record - What is on disk at that moment.
+   * @throws {Violation}
+   */
+  note(key: string, message: Uint8Array, record: SigningRecord | undefined): void {
+    const claim = readClaim(message, this.#chainId);
+    const slot = `${claim.kind} ${claim.height}/${claim.round}`;
+    if (record === undefined || !covers(record, claim))
+      throw new Violation("signing", `${slot} is not on disk when signed`);
     const before = this.#signed.get(key) ?? [];
     try {
       checkSigning(before, claim);
@@ -232,6 +240,13 @@ export class SigningWatch {
     }
     this.#signed.set(key, [...before.slice(-16), claim]);
   }
+}
+
+/** A record holds the claim, or is of a later round and with it forbids any other in this one. */
+function covers({ height, round, claims, prepared }: SigningRecord, claim: Claim): boolean {
+  if (height !== claim.height) return false;
+  if (round === claim.round) return claims.some((each) => sameClaim(each, claim));
+  return round > claim.round && (claim.kind !== "commit" || (prepared?.round ?? -1) >= claim.round);
 }
 
 /** Checks the bounds of what a core keeps. @throws {Violation} */
@@ -264,11 +279,6 @@ export function entriesOfState(state: {
   return state.range({ from: "", to: "~", reverse: false, limit: 100_000 });
 }
 
-/** Returns the state key of a sender's replay window, to look whether it is in the state. */
-export function windowKeyOf(sender: string): string {
-  return `system/window/${didOf(sender)}`;
-}
-
 /** Bytes that a claim is signed over, put together from docs/DATA_FORMAT.md. */
 function signedBytes(chainId: string, claim: Claim): Buffer {
   const { height, round } = claim;
@@ -296,6 +306,27 @@ function taggedArray(tag: string, items: readonly Buffer[]): Buffer {
 
 function packHash(hash: string): Buffer {
   return Buffer.concat([Buffer.of(0xc4, 32), Buffer.from(hash, "hex")]);
+}
+
+/** Reads what a claim is signed over back. @throws {Violation} when it is not of that form. */
+function readClaim(message: Uint8Array, chainId: string): Claim {
+  const bytes = Buffer.from(message);
+  const tag = bytes.subarray(0, bytes.indexOf(0)).toString().replace("loopledger/v0/", "");
+  const fields = decode(bytes.subarray(bytes.indexOf(0) + 1)) as unknown[];
+  const [, height, round] = fields as [unknown, number, number];
+  const hex = (field: unknown) => Buffer.from(field as Uint8Array).toString("hex");
+  const kind = tag as "proposal" | "prepare" | "commit";
+  const preparedOf = ([, , , preparedRound, blockHash]: readonly unknown[]) =>
+    preparedRound === null
+      ? undefined
+      : { round: preparedRound as number, blockHash: hex(blockHash) };
+  const claim: Claim =
+    tag === "round-change"
+      ? { kind: "roundChange", height, round, prepared: preparedOf(fields) }
+      : { kind, height, round, blockHash: hex(fields[3]) };
+  if (!signedBytes(chainId, claim).equals(bytes))
+    throw new Violation("signing", `a ${tag} is signed over other bytes than the rules say`);
+  return claim;
 }
 
 /** The shortest MessagePack form of an unsigned integer. */

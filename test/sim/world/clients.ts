@@ -36,7 +36,11 @@ export type ClientOptions = {
 };
 
 /** Refusals that no other node and no later time will lift. */
-const finalRefusals = new Set(["TRANSACTION_NONCE_USED", "TRANSACTION_NONCE_TOO_OLD"]);
+const finalRefusals = new Set([
+  "TRANSACTION_NONCE_USED",
+  "TRANSACTION_NONCE_TOO_OLD",
+  "TRANSACTION_NONCE_CONFLICT",
+]);
 
 /** All clients of a world. */
 export class Clients {

@@ -3,7 +3,6 @@
  * virtual disk, a virtual clock and the world's network. What is here outlives its crashes.
  */
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
-import { decodeSigningRecord } from "../../../src/base/format/signing-record.ts";
 import type { PublicKey, Signer } from "../../../src/base/keys.ts";
 import { type Log, silentLog } from "../../../src/base/log.ts";
 import { Ledger } from "../../../src/ledger/ledger.ts";
@@ -15,9 +14,15 @@ import { steadyClock } from "../../../src/node/clock.ts";
 import type { ConsensusDriver } from "../../../src/node/consensus-driver.ts";
 import { NodeShell, type ShellHandlers, type ShellNetwork } from "../../../src/node/shell.ts";
 import { judgeRecord } from "../../../src/node/votes.ts";
-import { fakeSign, fakeVerifier } from "../fake-keys.ts";
 import type { Random } from "../random.ts";
-import { peerKey, simCaller, validatorKey, worldStartMs } from "./chain.ts";
+import {
+  peerKey,
+  simCaller,
+  validatorKey,
+  worldSign,
+  worldStartMs,
+  worldVerifier,
+} from "./chain.ts";
 import { type CrashKind, VirtualDisk } from "./disk.ts";
 import type { WorldNetwork } from "./network.ts";
 import { Life, type VirtualTime } from "./time.ts";
@@ -134,7 +139,7 @@ export class WorldNode {
           peer: peerKey(member),
         })),
       onEquivocation: () => {},
-      verifier: fakeVerifier,
+      verifier: worldVerifier,
       clock,
       timers: time.timersOf(life),
       log,
@@ -157,7 +162,7 @@ export class WorldNode {
       if (waitMs > 0) await new Promise<void>((resolve) => time.after(waitMs, resolve, life));
     };
     const caller = simCaller(wait);
-    const verifier = fakeVerifier;
+    const verifier = worldVerifier;
     const execute = createExecute({ chainId, caller: simCaller(async () => {}), verifier });
     const database = this.disk.openDatabase(life);
     const store = await openRepaired({ database, genesis, log, execute });
@@ -170,13 +175,8 @@ export class WorldNode {
       publicKey: this.key,
       sign: (message) => {
         if (life.isAlive) listener.onSign(this, message, this.disk.record);
-        return fakeSign(message, this.key);
+        return worldSign(message, this.key);
       },
     };
   }
-}
-
-/** Returns the claims that a record on disk covers. */
-export function claimsOf(record: Uint8Array | undefined) {
-  return record === undefined ? [] : decodeSigningRecord(record).claims;
 }

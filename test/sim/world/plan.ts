@@ -93,19 +93,19 @@ export function planOf(seed: number): Plan {
   const faulty = Math.floor((count - 1) / 3);
   const liarCount = random.chance(0.6) ? random.below(faulty + 1) : 0;
   const liarIndexes = drawn(random, count, liarCount);
-  const safetyMs = between(random, 40_000, 100_000);
-  const isLongOutage = random.chance(0.03);
+  const safetyMs = between(random, 25_000, 70_000);
+  const isLongOutage = random.chance(0.02);
   const actions = actionsOf(random, { count, safetyMs, isLongOutage });
   return {
     seed,
     count,
     liars: liarIndexes.map((index) => ({ index, tricks: tricksOf(random) })),
     rates: ratesOf(random),
-    blockIntervalMs: pick(random, [100, 250, 250, 500, 1_000]),
+    blockIntervalMs: pick(random, [100, 250, 500, 500, 1_000]),
     heartbeatMs: pick(random, [5_000, 10_000, 60_000]),
     writeMsMax: pick(random, [0, 2, 10, 40]),
     callMsMax: pick(random, [0, 0, 2, 10]),
-    submitEveryMs: pick(random, [200, 400, 800, 1_600]),
+    submitEveryMs: pick(random, [300, 600, 1_000, 2_000]),
     clockOffsetsMs: Array.from({ length: count }, () =>
       between(random, -clockOffsetMsMax, clockOffsetMsMax),
     ),

@@ -3,7 +3,7 @@
  * with less time, then without halves, quarters, ... of the actions. Each try is a full run, so
  * what it finds is exact; it is the shortest found, not the shortest there is.
  */
-import { faultKinds, type FaultKind, type Plan, reduced } from "./plan.ts";
+import { type FaultKind, faultKinds, type Plan, reduced } from "./plan.ts";
 import { type Outcome, runWorld } from "./world.ts";
 
 /** What is cut out of the plan of a seed. */

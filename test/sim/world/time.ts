@@ -71,7 +71,7 @@ export class VirtualTime {
       this.#pop();
       if (next.run === undefined) continue;
       this.nowMs = next.atMs;
-      this.events += 1; if (process.env.SIMDBG && this.events % 20000 === 0) console.error(this.events, this.nowMs, this.#heap.length);
+      this.events += 1;
       next.run();
       await setImmediate();
     }

@@ -5,6 +5,7 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
+import { decodeSigningRecord } from "../../../src/base/format/signing-record.ts";
 import type { Log } from "../../../src/base/log.ts";
 import type { Appended } from "../../../src/ledger/ledger-types.ts";
 import { worldGenesis } from "./chain.ts";
@@ -13,7 +14,7 @@ import { Clients } from "./clients.ts";
 import { Faults } from "./faults.ts";
 import { Liar } from "./liar.ts";
 import { WorldNetwork } from "./network.ts";
-import { claimsOf, type Running, WorldNode } from "./node.ts";
+import { type Running, WorldNode } from "./node.ts";
 import { type Plan, streamOf } from "./plan.ts";
 import { VirtualTime } from "./time.ts";
 
@@ -45,7 +46,7 @@ const bounds = {
   /** First block after a quorum is back; with liars among the proposers. */
   firstBlockMs: 10_000,
   firstBlockWithLiarsMs: 40_000,
-  calmMs: 12_000,
+  calmMs: 8_000,
   /** Everything sent in the calm is final, and all have the same tip. */
   settledMs: 40_000,
 } as const;
@@ -284,7 +285,10 @@ class World {
         onAppended: (by, appended) => this.#guard(() => this.#onAppended(by, appended)),
         onSign: (by, message, record) => {
           this.#note(`sign ${by.index}`, message);
-          if (!by.isLiar) this.#guard(() => this.#signing.note(by.key, message, claimsOf(record)));
+          if (!by.isLiar)
+            this.#guard(() =>
+              this.#signing.note(by.key, message, record && decodeSigningRecord(record)),
+            );
         },
       },
     });

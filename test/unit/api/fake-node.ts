@@ -127,7 +127,7 @@ export class FakeNode {
       submit: (bytes) => this.#submit(bytes),
       status: () => this.#status(),
       validatorsAt: (height) => validatorsAt(ledger.state, height),
-      validatorChanges: (from) => readSetChanges(ledger, from),
+      validatorChanges: (from) => readSetChanges(ledger.state, this, from),
       membership: () => membershipView(ledger.state, ledger.tip.timestampMs),
       readValueAt: async (key, height) => {
         const value = this.#at(height)?.state.get(key);
@@ -191,6 +191,12 @@ export class FakeNode {
     this.chain.push({ block, certificate: certify(block), receipts, state });
     for (const listener of this.listeners) listener({ block, receipts });
     return block;
+  }
+
+  /** What a store says of a height. */
+  async readCertified(height: number) {
+    const { block, certificate } = this.#at(height) ?? {};
+    return block && { header: block.header, certificate };
   }
 
   get #tip(): FakeBlock {

@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { errorTable, isLedgerError, LedgerError } from "../../../src/base/errors.ts";
+import { caughtAs, errorTable, isLedgerError, LedgerError } from "../../../src/base/errors.ts";
 import { errorsPage } from "../../helpers/errors-page.ts";
 
 const pagePath = fileURLToPath(new URL("../../../docs/ERRORS.md", import.meta.url));
@@ -46,5 +46,13 @@ describe("a LedgerError", () => {
     expect(isLedgerError(error, "KEY_INVALID")).toBe(true);
     expect(isLedgerError(error, "JSON_INVALID")).toBe(false);
     expect(isLedgerError(cause)).toBe(false);
+  });
+
+  it("of one code is taken out of what was caught, and all else is thrown on", () => {
+    const error = new LedgerError("KEY_INVALID", { key: "x", reason: "y" });
+    expect(caughtAs(error, "KEY_INVALID").facts.reason).toBe("y");
+    expect(() => caughtAs(error, "JSON_INVALID")).toThrow(error);
+    const bug = new TypeError("a bug");
+    expect(() => caughtAs(bug, "KEY_INVALID")).toThrow(bug);
   });
 });

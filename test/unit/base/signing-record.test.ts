@@ -2,7 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { bytesToHex } from "../../../src/base/bytes.ts";
 import { isLedgerError } from "../../../src/base/errors.ts";
+import { encodeBlock } from "../../../src/base/format/block.ts";
 import { decode, encode, type Value } from "../../../src/base/format/codec.ts";
+import { encodeMessage } from "../../../src/base/format/message.ts";
 import {
   decodeSigningRecord,
   encodeSigningRecord,
@@ -10,7 +12,7 @@ import {
   sameClaim,
 } from "../../../src/base/format/signing-record.ts";
 import { claimOnly } from "../../sim/fake-keys.ts";
-import { blockBy, preparedBy, roundChangeOf } from "../../sim/probe.ts";
+import { blockBy, preparedBy, roundChangeOf, voteOf } from "../../sim/probe.ts";
 
 const x = blockBy(0, "x");
 const y = blockBy(1, "y");
@@ -97,6 +99,11 @@ describe("signing record", () => {
   const edited = (index: number, value: Value) =>
     encode((valid() as Value[]).map((field, at) => (at === index ? value : field)));
   const claimTuples = () => (valid() as Value[])[3] as Value[];
+  const preparedTuple = () => (valid() as Value[])[6] as Value[];
+  const commitOfX = voteOf("commit", 0, { round: 2, block: x });
+  const prepareOfX = voteOf("prepare", 0, { round: 2, block: x });
+  const bare = roundChangeOf(1, 2);
+  const reporting = roundChangeOf(0, 2, prepared);
 
   it.each([
     ["another version", () => edited(0, 1)],
@@ -105,7 +112,22 @@ describe("signing record", () => {
     ["a proposal claim without the proposal", () => edited(5, null)],
     ["a proposal without its claim", () => edited(3, claimTuples().slice(2))],
     ["a commit without the prepared block", () => edited(6, null)],
-    ["a block nobody names", () => edited(4, [])],
+    ["a block that is not there", () => edited(4, [])],
+    ["a block nobody names", () => edited(4, [encodeBlock(x), encodeBlock(y)])],
+    ["a block that is no bytes", () => edited(4, ["x"])],
+    ["a commit for a prepare", () => edited(6, [2, 0, [encodeMessage(commitOfX)]])],
+    ["a round change for a prepare", () => edited(6, [2, 0, [encodeMessage(bare)]])],
+    ["a prepare for a round change", () => edited(5, [0, [encodeMessage(prepareOfX)], []])],
+    ["a round change with its block", () => edited(5, [0, [encodeMessage(reporting)], []])],
+    [
+      "a round change with prepares alone",
+      () => edited(5, [0, [encodeMessage({ ...reporting, preparedBlock: undefined })], []]),
+    ],
+    ["a round prepared and not committed", () => edited(3, claimTuples().slice(0, 3))],
+    [
+      "a commit of a round that was not prepared",
+      () => edited(6, [1, 0, preparedTuple()[2] ?? []]),
+    ],
     ["an unknown kind of claim", () => edited(3, [[4, new Uint8Array(32), null]])],
     ["half a prepared claim", () => edited(3, [[0, new Uint8Array(32), null]])],
     ["a vote with a prepared round", () => edited(3, [[2, new Uint8Array(32), 1]])],

@@ -14,7 +14,7 @@ import {
   decodeSyncStatus,
   encodeSyncRequest,
   encodeSyncStatus,
-} from "../../../src/p2p/sync.ts";
+} from "../../../src/p2p/sync-format.ts";
 import { decodeGossipFrame, encodeGossipFrame } from "../../../src/p2p/transactions.ts";
 
 const listLimits = { name: "list", countMax: 5, itemBytesMax: 100 };

@@ -1,0 +1,86 @@
+/**
+ * Prunes a ledger in the background when the configuration says so, a little at a time between two
+ * appends. What a restart or a full disk interrupts goes on by itself.
+ */
+import { isLedgerError, LedgerError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { isPruning, moveBase, pruningTarget, sweepBelowBase } from "../ledger/pruning.ts";
+import type { LedgerStore } from "../ledger/store.ts";
+import { surface } from "./crash.ts";
+
+/** What pruning in the background is made of. */
+export type PrunerParts = {
+  readonly store: LedgerStore;
+  /** Blocks kept at least; `undefined`: nothing more is pruned, but what was begun is ended. */
+  readonly keepBlocks: number | undefined;
+  /** Height of the checkpoint, whose header stays. */
+  readonly keptHeight: number | undefined;
+  readonly log: Log;
+};
+
+const lookMs = 2_000;
+/** Appends that came meanwhile have their turn. */
+const pauseMs = 5;
+
+/** Prunes from time to time. */
+export class BackgroundPruner {
+  readonly #parts: PrunerParts;
+  readonly #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #isRunning = false;
+
+  constructor(parts: PrunerParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), lookMs);
+    this.#look();
+  }
+
+  /** Ends; the rest is left for the next start. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  #look(): void {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#running = this.#prune()
+      .catch((error: unknown) => this.#onFailure(error))
+      .finally(() => {
+        this.#isRunning = false;
+      });
+  }
+
+  async #prune(): Promise<void> {
+    const { store, keepBlocks, keptHeight, log } = this.#parts;
+    const pause = () => this.#pause();
+    if (await isPruning(store)) await sweepBelowBase(store, { keptHeight, pause });
+    const height = keepBlocks === undefined ? undefined : pruningTarget(store, keepBlocks);
+    if (height === undefined || this.#stopping.signal.aborted) return;
+    const startMs = performance.now();
+    await moveBase(store, height, { keptHeight });
+    log.info({ baseHeight: height }, "pruning what lies below");
+    await sweepBelowBase(store, { keptHeight, pause });
+    const durationMs = Math.round(performance.now() - startMs);
+    log.info({ baseHeight: height, durationMs }, "pruned");
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#stopping.signal.aborted) throw new LedgerError("NODE_STOPPED", {});
+    await new Promise((resolve) => {
+      setTimeout(resolve, pauseMs);
+    });
+  }
+
+  /** A disk that is full or damaged is others' to report; here it is tried again. */
+  #onFailure(error: unknown): void {
+    if (!isLedgerError(error)) return surface(error);
+    if (error.code === "NODE_STOPPED") return;
+    this.#parts.log.warn({ error: String(error) }, "pruning did not end; it is tried again");
+  }
+}
