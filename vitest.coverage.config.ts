@@ -14,6 +14,8 @@ export default mergeConfig(
         "test/unit/consensus/**/*.test.ts",
         "test/property/codec.test.ts",
         "test/property/json.test.ts",
+        "test/property/replay-window.test.ts",
+        "test/unit/ledger/replay-window.test.ts",
         "test/golden/**/*.test.ts",
         "test/scenario/**/*.test.ts",
       ],

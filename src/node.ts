@@ -5,17 +5,20 @@
  * stop: the reverse, so that nothing is signed or appended after the ledger has closed.
  */
 import { startApi } from "./api/server.ts";
+import { isLedgerError } from "./base/errors.ts";
 import { publicKeyOf } from "./base/format/did.ts";
 import { type Genesis, genesisBlock, parseGenesis } from "./base/format/genesis.ts";
 import type { Clock, Log } from "./base/log.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { openRepaired } from "./ledger/repair.ts";
 import { createExecute } from "./ledger/replay.ts";
+import { SnapshotSource } from "./ledger/snapshot-source.ts";
 import type { LedgerStore } from "./ledger/store.ts";
 import { apiNodeOf } from "./node/api-adapter.ts";
+import { BackgroundPruner } from "./node/background-pruner.ts";
 import { steadyClock } from "./node/clock.ts";
-import { type NodeConfig, readText } from "./node/config.ts";
-import { crashesMax, crashJournalOf, recentCrashes } from "./node/crash.ts";
+import { checkpointOf, type NodeConfig, readText } from "./node/config.ts";
+import { crashesMax, crashJournalOf, noteRunning, recentCrashes, surface } from "./node/crash.ts";
 import { equivocationReporter } from "./node/equivocation-reporter.ts";
 import { signingRecordPath } from "./node/key-file.ts";
 import { type KeyLock, lockKey } from "./node/key-lock.ts";
@@ -28,6 +31,8 @@ import { startOwnCalls } from "./node/own-calls.ts";
 import { PeerFollower } from "./node/peer-follower.ts";
 import { NodeShell, type ShellHandlers, type Votes } from "./node/shell.ts";
 import { SigningRecordFile } from "./node/signing-record-file.ts";
+import { SnapshotNeed } from "./node/snapshot-need.ts";
+import { prepareLedger, replaceLedger } from "./node/snapshot-start.ts";
 import { StorageGate } from "./node/storage-gate.ts";
 import { storagePlaces } from "./node/storage-places.ts";
 import { judgeRecord } from "./node/votes.ts";
@@ -48,6 +53,11 @@ type Foundation = {
   readonly keys: NodeKeys;
   readonly log: Log;
   readonly acceptLostVotes: boolean | undefined;
+  readonly need: SnapshotNeed;
+  /** Aborted when the node is to stop. */
+  readonly signal: AbortSignal;
+  /** Stops all parts, begins with a snapshot above a height, and starts them again. */
+  restartAbove(height: number): void;
 };
 
 type OpenedRecord = Awaited<ReturnType<typeof SigningRecordFile.open>>;
@@ -72,10 +82,19 @@ export async function startNode(
     readonly passphrase: string;
     /** The operator's word, agreed with the others, that a lost record hides no vote. */
     readonly acceptLostVotes?: boolean | undefined;
+    /** Ends a start that waits for peers. */
+    readonly signal?: AbortSignal | undefined;
   },
 ): Promise<RunningNode> {
   const closers: Closers = [];
-  const stop = () => closeAll(closers);
+  const stopping = new AbortController();
+  options.signal?.addEventListener("abort", () => stopping.abort());
+  let restarting: Promise<void> | undefined;
+  const stop = async () => {
+    stopping.abort();
+    await restarting;
+    await closeAll(closers);
+  };
   injectNative();
   try {
     const log = nodeLog(config.name, config.log.level);
@@ -83,13 +102,36 @@ export async function startNode(
     const genesis = parseGenesis(genesisText);
     const keys = await openNodeKeys(config, options.passphrase);
     const { acceptLostVotes } = options;
-    const foundation = { config, genesis, genesisText, keys, log, acceptLostVotes };
+    const foundation: Foundation = {
+      ...{ config, genesis, genesisText, keys, log, acceptLostVotes },
+      need: new SnapshotNeed({ config, log }),
+      signal: stopping.signal,
+      restartAbove: (height) => {
+        restarting ??= restart(foundation, closers, height).finally(() => {
+          restarting = undefined;
+        });
+      },
+    };
     const apiUrl = await run(foundation, closers);
     log.info({ api: apiUrl }, "node started");
     return { apiUrl, stop };
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** A node that cannot be started again ends: its supervisor starts it anew. */
+async function restart(foundation: Foundation, closers: Closers, height: number): Promise<void> {
+  const { log, signal } = foundation;
+  try {
+    await closeAll(closers);
+    await replaceLedger(foundation, height);
+    if (signal.aborted) return;
+    await run(foundation, closers);
+    log.info({}, "node started again");
+  } catch (error) {
+    if (!isLedgerError(error, "NODE_STOPPED")) surface(error);
   }
 }
 
@@ -136,6 +178,13 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
   });
   closers.push(() => ownCalls.stop());
   late.submitCall = (call) => ownCalls.submit(call);
+  const pruner = new BackgroundPruner({
+    ...{ store, log },
+    keepBlocks: config.pruning?.keepBlocks,
+    keptHeight: checkpointOf(config)?.height,
+  });
+  pruner.start();
+  closers.push(() => pruner.stop());
   const parts = { ...foundation, ...opened, network, driver, follower, shell };
   const api = await startApi({ node: apiNodeOf(parts), ...config.api, log });
   closers.push(() => api.stop());
@@ -143,9 +192,10 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
 }
 
 function makeShell(
-  { config, keys, log }: Foundation,
+  { config, keys, log, need, restartAbove }: Foundation,
   opened: {
     readonly ledger: Ledger;
+    readonly store: LedgerStore;
     readonly membership: Membership;
     readonly storage: StorageGate;
     readonly votes: Votes | undefined;
@@ -153,7 +203,7 @@ function makeShell(
   },
   late: Late,
 ): NodeShell {
-  const { ledger, membership, storage, votes, clock } = opened;
+  const { ledger, store, membership, storage, votes, clock } = opened;
   return new NodeShell({
     ledger,
     signer: keys.validator,
@@ -161,6 +211,12 @@ function makeShell(
     storage,
     readOnlyBecause: tooManyCrashes(config),
     peerKey: keys.peerKey,
+    snapshots: new SnapshotSource(store),
+    onPruned: (peers) => {
+      const { height } = ledger.tip;
+      if (need.isNow(peers, { height, memberCount: membership.members().length }))
+        restartAbove(height);
+    },
     members: () => membership.members(),
     onEquivocation: equivocationReporter({
       chainId: ledger.chainId,
@@ -217,19 +273,31 @@ function judgeVotes(
 }
 
 async function openLedger(
-  { config, genesis, log }: Foundation,
+  foundation: Foundation,
   clock: ReturnType<typeof steadyClock>,
   closers: Closers,
 ): Promise<{ ledger: Ledger; store: LedgerStore }> {
+  const { config, genesis, log } = foundation;
+  await prepareLedger(foundation);
   const caller = await openContracts(genesis);
   closers.push(() => caller.close());
   const block = genesisBlock(genesis);
   const verifier = nativeVerifier;
   const execute = createExecute({ chainId: block.chainId, caller, verifier });
   const directory = config.ledgerDirectory;
-  const store = await openRepaired({ directory, genesis: block, log, execute });
+  const { hasCrashed, endOrderly } = noteRunning(config);
+  const open = () => openRepaired({ directory, genesis: block, log, execute, hasCrashed });
+  const store = await open().catch(async (error: unknown) => {
+    if (!isLedgerError(error, "LEDGER_BASE_CORRUPT")) throw error;
+    log.error({ ...error.facts }, "the base of the ledger is damaged: fetching a snapshot anew");
+    if (!(await replaceLedger(foundation, 0))) throw error;
+    return open();
+  });
+  closers.push(endOrderly);
   closers.push(() => store.close());
-  const ledger = await Ledger.open({ store, genesis: block, verifier, caller, clock, log });
+  const checkpoint = checkpointOf(config);
+  const parts = { store, genesis: block, verifier, caller, clock, log, checkpoint };
+  const ledger = await Ledger.open(parts);
   return { ledger, store };
 }
 

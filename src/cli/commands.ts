@@ -22,6 +22,11 @@ import { nodeStatus } from "./node-status.ts";
 import { query } from "./query.ts";
 import { txShow } from "./tx-show.ts";
 import { txSubmit } from "./tx-submit.ts";
+import { validatorAdd } from "./validator/add.ts";
+import { validatorAdmit } from "./validator/admit.ts";
+import { validatorList } from "./validator/list.ts";
+import { validatorRemove } from "./validator/remove.ts";
+import { validatorWithdraw } from "./validator/withdraw.ts";
 
 /** The commands. */
 export const commands: readonly Command[] = [
@@ -37,6 +42,11 @@ export const commands: readonly Command[] = [
   nodeStatus,
   nodeBackup,
   nodeRestore,
+  validatorList,
+  validatorAdmit,
+  validatorAdd,
+  validatorRemove,
+  validatorWithdraw,
   txSubmit,
   txShow,
   query,

@@ -17,6 +17,7 @@ const groups: Readonly<Record<string, string>> = {
   genesis: "The file that all stakeholders agree on before the first block.",
   devnet: "A ledger of several nodes on this machine, to try and to test.",
   node: "One node.",
+  validator: "Members and candidates; changes approved by a quorum of the administrators.",
   tx: "Transactions.",
   block: "Blocks.",
   events: "What contracts announce.",

@@ -1,5 +1,6 @@
 /** `node start`: runs a node until it is told to stop. */
 import { z } from "zod";
+import { isLedgerError } from "../base/errors.ts";
 import { readNodeConfig } from "../node/config.ts";
 import { crashJournalOf, endOnBrokenInvariant } from "../node/crash.ts";
 import { readPassphrase } from "../node/passphrase.ts";
@@ -45,9 +46,18 @@ export const nodeStart = command({
     const { nodeLog } = await import("../node/log.ts");
     const log = nodeLog(config.name, config.log.level);
     endOnBrokenInvariant({ log, journalFile: crashJournalOf(config) });
-    const node = await startNode(config, { passphrase, acceptLostVotes });
+    const stop = new AbortController();
+    const end = Promise.race([aborted(ended), ...(untilStdinEnds ? [stdinEnd()] : [])]);
+    void end.then(() => stop.abort());
+    const options = { passphrase, acceptLostVotes, signal: stop.signal };
+    const node = await startNode(config, options).catch((error: unknown) => {
+      // It was told to stop while it waited for a snapshot.
+      if (isLedgerError(error, "NODE_STOPPED")) return undefined;
+      throw error;
+    });
+    if (node === undefined) return 0;
     terminal.result({ name: config.name, url: node.apiUrl }, `${config.name} at ${node.apiUrl}`);
-    await Promise.race([aborted(ended), ...(untilStdinEnds ? [stdinEnd()] : [])]);
+    await end;
     // An open stdin that is still read would keep the process after the node has stopped.
     if (untilStdinEnds) process.stdin.destroy();
     await node.stop();

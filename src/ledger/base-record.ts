@@ -18,7 +18,7 @@ import { type Certificate, decodeCertificate, encodeCertificate } from "../base/
 import { TupleReader } from "../base/format/tuple.ts";
 import type { Hash } from "../base/hash.ts";
 import { scheduleBase } from "../base/proposer-schedule.ts";
-import { type Database, entriesOf, type Operation } from "./database.ts";
+import { type Database, entriesOf, isLevelError, type Operation } from "./database.ts";
 import { decodeRecord, familyRange, putRecord, recordKeys } from "./records.ts";
 
 /** The last height of which no block is here. */
@@ -145,7 +145,7 @@ async function baseUnlessCorrupt<T>(height: number, read: () => Promise<T>): Pro
   try {
     return await read();
   } catch (cause) {
-    if (isLedgerError(cause, "LEDGER_STORE_CLOSED")) throw cause;
+    if (isLedgerError(cause, "LEDGER_STORE_CLOSED") || isLevelError(cause)) throw cause;
     throw baseCorrupt(height, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }

@@ -2,6 +2,7 @@
  * The state at the base of a store, read from the history, and the proof that it is the certified
  * one: what a rebuild and `chain verify` begin with when the blocks below are not here.
  */
+import { isLedgerError } from "../base/errors.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
 import { valueHashOf } from "../base/hash.ts";
 import type { Verifier } from "../base/keys.ts";
@@ -41,7 +42,8 @@ export async function readBaseState(database: Database, base: Base): Promise<Bas
   try {
     for await (const entry of lastEntries(database, base.height)) entries.push(entry);
   } catch (cause) {
-    throw baseCorrupt(base.height, cause instanceof Error ? cause.message : String(cause), cause);
+    if (!isLedgerError(cause) || cause.code === "LEDGER_STORE_CLOSED") throw cause;
+    throw baseCorrupt(base.height, cause.message, cause);
   }
   // In the history shorter keys come first.
   entries.sort((left, right) => Buffer.compare(Buffer.from(left.key), Buffer.from(right.key)));
@@ -82,7 +84,8 @@ export async function checkBase(
       verifyCertificate(certificate, header, { ...context, chainId: genesis.chainId, validators });
     }
   } catch (cause) {
-    throw baseCorrupt(base.height, cause instanceof Error ? cause.message : String(cause), cause);
+    if (!isLedgerError(cause)) throw cause;
+    throw baseCorrupt(base.height, cause.message, cause);
   }
   return kept;
 }

@@ -141,7 +141,7 @@ export class BlockStore {
    * @throws {LedgerError} LEDGER_BLOCK_CORRUPT, LEDGER_HOLE, LEDGER_BASE_CORRUPT
    */
   async readCertified(height: number): Promise<StoredHeader | undefined> {
-    const kept = await readKept(this.#database, height);
+    const kept = await corruptBlockUnless(height, () => readKept(this.#database, height));
     if (kept !== undefined) return { ...kept, hash: headerHash(kept.header) };
     const stored = await this.read(height);
     if (stored === undefined) return undefined;
@@ -215,6 +215,7 @@ async function corruptBlockUnless<T>(height: number, read: () => T | Promise<T>)
     return await read();
   } catch (cause) {
     if (isLedgerError(cause, "LEDGER_STORE_CLOSED")) throw cause;
+    if (isLedgerError(cause, "LEDGER_BASE_CORRUPT")) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new LedgerError("LEDGER_BLOCK_CORRUPT", { height, reason }, { cause });
   }

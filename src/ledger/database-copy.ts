@@ -9,7 +9,8 @@ import { copyFile, link, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { LedgerError } from "../base/errors.ts";
-import { type Database, openDatabase } from "./database.ts";
+import { type Database, openDatabase, salvageDatabase } from "./database.ts";
+import { damagedTables } from "./level-files.ts";
 
 /** A database over a copy of the files; `close` removes the copy. */
 export type DatabaseCopy = { readonly database: Database; readonly close: () => Promise<void> };
@@ -30,6 +31,8 @@ export async function openDatabaseCopy(directory: string): Promise<DatabaseCopy>
   const remove = () => rm(copy, { recursive: true, force: true });
   try {
     for (const file of data) await linkOrCopy(join(directory, file), join(copy, file));
+    // LevelDB may end the process over a damaged table; without it, what was in it is missing.
+    if ((await damagedTables(copy)).length > 0) await salvageDatabase(copy);
     const database = await openDatabase(copy);
     const close = () => database.close().finally(remove);
     return { database, close };

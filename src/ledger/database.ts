@@ -191,11 +191,16 @@ class LevelDatabase implements Database {
   }
 }
 
+/** Tells whether LevelDB itself threw an error. */
+export function isLevelError(error: unknown): boolean {
+  return String(codeOf(error)).startsWith("LEVEL_");
+}
+
 /** Returns the error for what LevelDB threw; all other errors come back as they are. */
 export function unreadable(error: unknown, directory: string): unknown {
+  if (!isLevelError(error)) return error;
   const code = codeOf(error);
-  if (typeof code !== "string" || !code.startsWith("LEVEL_")) return error;
-  const reason = error instanceof Error ? error.message : code;
+  const reason = error instanceof Error ? error.message : String(code);
   const facts = { directory, reason, salvageable: code === "LEVEL_CORRUPTION" };
   return new LedgerError("LEDGER_STORE_UNREADABLE", facts, { cause: error });
 }

@@ -10,13 +10,12 @@
  * (4) Listeners hear of every appended block once, in order, after it is on disk.
  */
 import { AssertionError, assert } from "../base/assert.ts";
-import { isLedgerError, LedgerError } from "../base/errors.ts";
+import { isLedgerError, type LedgerError } from "../base/errors.ts";
 import type { Block } from "../base/format/block.ts";
 import type { GenesisBlock, LedgerParameters } from "../base/format/genesis.ts";
 import { canonicalJson } from "../base/format/json.ts";
 import type { Certificate } from "../base/format/message.ts";
 import type { Receipt } from "../base/format/receipt.ts";
-import { windowPrefix } from "../base/format/replay-window.ts";
 import type { Hash } from "../base/hash.ts";
 import type { PublicKey, Verifier } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
@@ -25,7 +24,9 @@ import { verifyCertificate } from "../base/proof/certificate.ts";
 import type { ProposerSchedule } from "../base/proposer-schedule.ts";
 import { BlockMaker, type Outcome } from "./block-maker.ts";
 import { blockInvalid, isHeartbeatDue } from "./block-rules.ts";
+import { CallDetails } from "./call-details.ts";
 import { ChainReader, eventsOf } from "./chain-reader.ts";
+import { checkCheckpoint, compareCheckpoint } from "./checkpoint.ts";
 import { FinalWaiters, type WaitOptions } from "./final-waiters.ts";
 import { type Head, nextHead, readHead } from "./head.ts";
 import { Intake, nextTimeMs } from "./intake.ts";
@@ -33,7 +34,6 @@ import type {
   Appended,
   Divergence,
   EventPage,
-  FinalStatus,
   SenderInfo,
   StateProof,
   Submission,
@@ -48,8 +48,8 @@ import type { Checkpoint } from "./snapshot-verify.ts";
 import type { StateView } from "./state-store.ts";
 import type { LedgerStore } from "./store.ts";
 import { withSystemContract } from "./system/system-caller.ts";
-import { SystemEntries } from "./system-entries.ts";
-import type { CallOutcome, ContractCaller, StateChange } from "./types.ts";
+import { isSystemChange, SystemEntries } from "./system-entries.ts";
+import type { CallOutcome, ContractCaller } from "./types.ts";
 import { VerifiedTransactions } from "./verified-transactions.ts";
 
 /** What a ledger is made of. The store stays the caller's to close. */
@@ -78,7 +78,7 @@ export class Ledger {
   readonly #maker: BlockMaker;
   readonly #reader: ChainReader;
   readonly #lock = new Lock();
-  readonly #details = new Map<Hash, string>();
+  readonly #details = new CallDetails();
   readonly #listeners = new Set<(appended: Appended) => void>();
   readonly #checkpoint: Checkpoint | undefined;
   #head: Head;
@@ -112,7 +112,7 @@ export class Ledger {
   /** Makes the ledger of an open store. */
   static async open(options: LedgerOptions): Promise<Ledger> {
     assert(options.store.chainId === options.genesis.chainId, "the store is of the genesis' chain");
-    await checkCheckpoint(options);
+    await checkCheckpoint(options.store, options.checkpoint);
     return new Ledger(options, await readHead(options.store));
   }
 
@@ -253,7 +253,7 @@ export class Ledger {
   async status(id: Hash): Promise<TransactionStatus> {
     if (this.#mempool.get(id) !== undefined) return { status: "pending" };
     const final = await this.#reader.findFinal(id);
-    if (final !== undefined) return this.#withDetail(id, final);
+    if (final !== undefined) return this.#details.added(id, final);
     const code = this.#mempool.droppedCode(id);
     if (code !== undefined) return { status: "dropped", code };
     const { baseHeight } = this.#store;
@@ -274,11 +274,6 @@ export class Ledger {
   /** Height up to which there are no blocks here, 0 when there are all. */
   get baseHeight(): number {
     return this.#store.baseHeight;
-  }
-
-  /** See LedgerStore.readCertified. */
-  readCertified(height: number): ReturnType<LedgerStore["readCertified"]> {
-    return this.#store.readCertified(height);
   }
 
   /** See LedgerStore.readBlock. */
@@ -378,30 +373,18 @@ export class Ledger {
     this.#head = nextHead(this.#store, this.#head);
     this.#maker.clear();
     this.#reader.remember(height, { receipts, events, bytes });
-    this.#rememberDetails(executed.details);
+    this.#details.remember(executed.details);
     this.#intake.onAppended(transactions, changes.some(isSystemChange));
     for (const [index, { id }] of transactions.entries()) {
       if (!this.#waiters.has(id)) continue;
       const receipt = receipts[index] as Receipt;
-      this.#waiters.resolve(id, this.#withDetail(id, { status: "final", height, index, receipt }));
+      this.#waiters.resolve(
+        id,
+        this.#details.added(id, { status: "final", height, index, receipt }),
+      );
     }
     for (const listener of this.#listeners)
       this.#notify(listener, { block, certificate, validators, receipts, events });
-  }
-
-  /** Free text of failed calls is kept in memory only, and only the latest. */
-  #rememberDetails(details: ReadonlyMap<Hash, string>): void {
-    for (const [id, detail] of details) {
-      this.#details.set(id, detail.slice(0, limits.callDetailCharsMax));
-      if (this.#details.size <= limits.callDetailsMax) continue;
-      const [oldest] = this.#details.keys();
-      this.#details.delete(oldest as Hash);
-    }
-  }
-
-  #withDetail(id: Hash, final: FinalStatus): FinalStatus {
-    const detail = this.#details.get(id);
-    return detail === undefined ? final : { ...final, detail };
   }
 
   #notify(listener: (appended: Appended) => void, appended: Appended): void {
@@ -413,30 +396,4 @@ export class Ledger {
       this.#log.error({ error, height: appended.block.header.height }, "a listener failed");
     }
   }
-}
-
-/** What was pruned was compared when it came. */
-async function checkCheckpoint({ store, checkpoint }: LedgerOptions): Promise<void> {
-  const { height = 0 } = checkpoint ?? {};
-  if (height === 0 || height > store.tip.height) return;
-  const found = await store.readCertified(height).catch((error: unknown) => {
-    if (isLedgerError(error, "LEDGER_PRUNED")) return undefined;
-    throw error;
-  });
-  if (found !== undefined) compareCheckpoint(checkpoint, found);
-}
-
-function compareCheckpoint(
-  checkpoint: Checkpoint | undefined,
-  { hash: actual, header: { height } }: Pick<Block, "hash" | "header">,
-): void {
-  if (checkpoint === undefined || checkpoint.height !== height) return;
-  const { hash: expected } = checkpoint;
-  if (expected !== actual)
-    throw new LedgerError("LEDGER_CHECKPOINT_DIFFERS", { height, expected, actual });
-}
-
-/** Replay windows are system keys, but nobody's right to send depends on another's window. */
-function isSystemChange([key]: StateChange): boolean {
-  return key.startsWith("system/") && !key.startsWith(windowPrefix);
 }

@@ -18,7 +18,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { maskedCrc32c } from "./crc32c.ts";
-import { tableProblem } from "./level-table.ts";
+import { isFinished, tableProblem } from "./level-table.ts";
 
 /** A place in a file that is not as LevelDB wrote it. */
 export type FileProblem = {
@@ -30,6 +30,8 @@ export type FileProblem = {
 
 const logBlockBytes = 32 * 1024;
 const headBytes = 7;
+
+const tornReason = "it ends within a batch: a power cut, or damage";
 
 /** Kinds of log fragments: a record is `full`, or `first`, any number of `middle`, and `last`. */
 const full = 1;
@@ -44,6 +46,35 @@ export async function checkLevelFiles(directory: string): Promise<FileProblem[]>
   for (const file of files) {
     const problem = await fileProblem(directory, file, files);
     if (problem !== undefined) problems.push({ file, ...problem });
+  }
+  return problems;
+}
+
+/**
+ * Checks the tables that LevelDB finished writing, which a kill never damages. LevelDB itself does
+ * not verify their checksums when it reads and may end the whole process over what it finds then.
+ */
+export async function damagedTables(directory: string): Promise<FileProblem[]> {
+  const problems: FileProblem[] = [];
+  for (const file of (await readdir(directory)).sort()) {
+    if (!/^\d+\.(ldb|sst)$/.test(file)) continue;
+    const bytes = await readFile(join(directory, file));
+    const problem = isFinished(bytes) ? tableProblem(bytes) : undefined;
+    if (problem !== undefined) problems.push({ file, ...problem });
+  }
+  return problems;
+}
+
+/**
+ * Checks the logs, of which LevelDB drops damaged stretches in silence. One that merely ends within
+ * a batch is what every kill may leave, and no problem here.
+ */
+export async function damagedLogs(directory: string): Promise<FileProblem[]> {
+  const problems: FileProblem[] = [];
+  for (const file of (await readdir(directory)).sort()) {
+    if (!/^\d+\.log$/.test(file)) continue;
+    const problem = logProblem(await readFile(join(directory, file)));
+    if (problem !== undefined && problem.reason !== tornReason) problems.push({ file, ...problem });
   }
   return problems;
 }
@@ -93,5 +124,5 @@ export function logProblem(bytes: Buffer): Problem | undefined {
 }
 
 function torn(offset: number): Problem {
-  return { offset, reason: "it ends within a batch: a power cut, or damage" };
+  return { offset, reason: tornReason };
 }

@@ -43,6 +43,11 @@ export function tableProblem(bytes: Buffer): Problem | undefined {
   }
 }
 
+/** Tells whether a table has its end, which is written last. */
+export function isFinished(bytes: Buffer): boolean {
+  return bytes.length >= footerBytes && bytes.readBigUInt64LE(bytes.length - 8) === magic;
+}
+
 function checkTable(bytes: Buffer): void {
   const footerOffset = bytes.length - footerBytes;
   if (footerOffset < 0) throw new TableError(0, "it is too short");

@@ -30,13 +30,16 @@ import {
   stateKeyOf,
 } from "./records.ts";
 import { snapshotHeights } from "./state-store.ts";
-import type { LedgerStore, StoreRecords } from "./store.ts";
+import type { LedgerStore } from "./store.ts";
+import type { StoreRecords } from "./store-types.ts";
 import { readValidatorsRows } from "./system-entries.ts";
 
 /** How a store is pruned. */
 export type PruneOptions = {
   /** A height whose certified header stays as long as it is there, such as a checkpoint's. */
   readonly keptHeight?: number | undefined;
+  /** Default `pruningBatchOperations`; at least 2. */
+  readonly batchOperations?: number | undefined;
   /** Lets others have their turn between two batches; may throw to end it. */
   pause(): Promise<void>;
 };
@@ -109,11 +112,13 @@ class Sweep {
   readonly #records: StoreRecords;
   readonly #base: number;
   readonly #options: PruneOptions;
+  readonly #batch: number;
 
   constructor(records: StoreRecords, base: number, options: PruneOptions) {
     this.#records = records;
     this.#base = base;
     this.#options = options;
+    this.#batch = options.batchOperations ?? limits.pruningBatchOperations;
   }
 
   async blocks(): Promise<void> {
@@ -131,7 +136,7 @@ class Sweep {
   /** Walks over the history in pages that begin with the last key of the page before. */
   async history(): Promise<void> {
     const { gte, lt } = familyRange("h");
-    const limit = limits.pruningBatchOperations;
+    const limit = this.#batch;
     for (let from = gte; ; ) {
       const keys: string[] = [];
       for await (const key of keysOf(this.#records.database, { gte: from, lt, limit }))
@@ -140,7 +145,6 @@ class Sweep {
       const outdated: string[] = [];
       for (const [index, key] of keys.entries()) {
         const next = keys[index + 1];
-        if (next === undefined && !isEnd) break;
         if (await this.#isOutdated(key, next)) outdated.push(key);
       }
       await this.#delete(outdated);
@@ -166,7 +170,7 @@ class Sweep {
   ): Promise<void> {
     for (;;) {
       const keys: string[] = [];
-      const limit = limits.pruningBatchOperations;
+      const limit = this.#batch;
       for await (const key of keysOf(this.#records.database, { ...range, limit })) keys.push(key);
       if (keys.length === 0) return;
       await work(keys);
@@ -212,8 +216,8 @@ class Sweep {
 
   /** (4) */
   async #delete(keys: readonly string[]): Promise<void> {
-    for (let start = 0; start < keys.length; start += limits.pruningBatchOperations) {
-      const page = keys.slice(start, start + limits.pruningBatchOperations);
+    for (let start = 0; start < keys.length; start += this.#batch) {
+      const page = keys.slice(start, start + this.#batch);
       await this.#records.write(page.map((key): Operation => ({ type: "del", key })));
       await this.#options.pause();
     }

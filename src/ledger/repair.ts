@@ -4,7 +4,7 @@
  *
  * | what open found | what is done |
  * |---|---|
- * | LevelDB cannot read its files | damaged files are put aside; then all checks as for any store |
+ * | LevelDB cannot read its files, or a table is damaged after a crash | damaged files are put aside; then all checks as for any store |
  * | LEDGER_HOLE, LEDGER_BLOCK_CORRUPT at a height | blocks from there on are dropped; peers have them |
  * | the same at height 0 | the genesis block is written again: it follows from the genesis file |
  * | LEDGER_STATE_CORRUPT | receipts, index, state and history are made anew from the blocks |
@@ -21,6 +21,7 @@
  * A dropped block was certified, so its height cannot be decided otherwise; what this validator
  * signed is in its signing record, outside of this directory (D15).
  */
+import { existsSync } from "node:fs";
 import { LedgerError } from "../base/errors.ts";
 import type { Block, Header } from "../base/format/block.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
@@ -45,7 +46,7 @@ import {
   salvageDatabase,
   unreadable,
 } from "./database.ts";
-import { checkLevelFiles } from "./level-files.ts";
+import { checkLevelFiles, damagedLogs, damagedTables } from "./level-files.ts";
 import { derivedFamilies, familyRange, heightOfKey, putRecord, recordKeys } from "./records.ts";
 import { encodeStateValue, StateStore } from "./state-store.ts";
 import { LedgerStore, type StoreOptions } from "./store.ts";
@@ -61,6 +62,12 @@ export type RepairOptions = StoreOptions & {
    * does not read old receipts and history, and so does not see damage there.
    */
   readonly isThorough?: boolean | undefined;
+  /**
+   * The last process that had the store open did not end orderly. Its tables are checked byte by
+   * byte first: over some damage LevelDB ends the process, which then must not happen again and
+   * again.
+   */
+  readonly hasCrashed?: boolean | undefined;
 };
 
 /** More rounds than this make no progress: a rebuild meets each damaged block only once. */
@@ -76,12 +83,13 @@ const repairsMax = 16;
 export async function openRepaired(options: RepairOptions): Promise<LedgerStore> {
   let damage: LedgerError | undefined;
   if (options.isThorough === true) await expectDamage(options);
+  else await checkFiles(options);
   for (let repairs = 0; repairs < repairsMax; repairs += 1) {
     try {
       if (damage !== undefined) await repair(options, damage);
       return await LedgerStore.open(options);
     } catch (error) {
-      if (!(error instanceof LedgerError) || !isMendable(error, options)) throw error;
+      if (!(error instanceof LedgerError) || !(await isMendable(error, options))) throw error;
       options.log.error({ code: error.code, ...error.facts }, "ledger store needs repair");
       // A record under a garbled key can be neither read nor deleted: then the file has to go.
       if (error.message === damage?.message) await salvage(options, error);
@@ -210,17 +218,38 @@ async function expectDamage(options: RepairOptions): Promise<void> {
   if (options.database === undefined) await database.close();
 }
 
-function isMendable(error: LedgerError, options: RepairOptions): boolean {
+async function checkFiles({ directory, log, hasCrashed }: RepairOptions): Promise<void> {
+  if (directory === undefined || !existsSync(directory)) return;
+  const tables = hasCrashed === true ? await damagedTables(directory) : [];
+  // What a damaged stretch of a log held is missing: the checks at open find that out.
+  for (const { file, offset, reason } of [...tables, ...(await damagedLogs(directory))])
+    log.error({ file, offset, reason }, "a ledger file is damaged");
+  if (tables.length === 0) return;
+  const lost = await salvageDatabase(directory);
+  log.warn({ directory, lost: lost.join(" ") }, "salvaged what is whole of the ledger files");
+}
+
+async function isMendable(error: LedgerError, { directory }: RepairOptions): Promise<boolean> {
   switch (error.code) {
     case "LEDGER_HOLE":
     case "LEDGER_BLOCK_CORRUPT":
     case "LEDGER_STATE_CORRUPT":
       return true;
     case "LEDGER_STORE_UNREADABLE":
-      return error.facts.salvageable === true && options.directory !== undefined;
+      if (directory === undefined) return false;
+      return error.facts.salvageable === true || (await isTableCut(directory, error));
     default:
       return false;
   }
+}
+
+/**
+ * LevelDB reads beyond the end of a table that was cut off and takes that for an error of the
+ * system. Other such errors, a full disk above all, must not end in a salvage.
+ */
+async function isTableCut(directory: string, { facts }: LedgerError): Promise<boolean> {
+  if (!("reason" in facts) || !String(facts.reason).includes("Invalid argument")) return false;
+  return (await checkLevelFiles(directory)).some(({ file }) => /\.(ldb|sst)$/.test(file));
 }
 
 async function repair(options: RepairOptions, damage: LedgerError): Promise<void> {

@@ -19,6 +19,7 @@ import {
 import { type Database, keysOf, type Operation } from "./database.ts";
 import { recordKeys } from "./records.ts";
 import { StateStore } from "./state-store.ts";
+import type { AppendInput } from "./types.ts";
 
 /** Makes the writes that begin a chain: genesis block, its state, and the tip. */
 function genesisOperations(database: Database, genesis: GenesisBlock): Operation[] {
@@ -113,6 +114,27 @@ async function checkChain(
 }
 
 /**
+ * Checks that what is to be appended is the next block, with all that belongs to it.
+ *
+ * @throws {LedgerError} LEDGER_HEIGHT_GAP
+ */
+export function checkNext(
+  { block, certificate, receipts, transactionIds }: AppendInput,
+  tip: { readonly height: number; readonly hash: Hash; readonly chainId: Hash },
+): void {
+  const { header, hash, transactions } = block;
+  const expected = tip.height + 1;
+  if (header.height !== expected)
+    throw new LedgerError("LEDGER_HEIGHT_GAP", { expected, actual: header.height });
+  assert(header.chainId === tip.chainId, "an appended block is of this chain");
+  assert(header.parentHash === tip.hash, "an appended block follows the tip");
+  assert(certificate.blockHash === hash, "the certificate is for the appended block");
+  assert(certificate.height === header.height, "the certificate is for the appended height");
+  assert(receipts.length === transactions.length, "every transaction has a receipt");
+  assert(transactionIds.length === transactions.length, "every transaction has an id");
+}
+
+/**
  * Looks what became of the batch of the block after a tip, when writing it failed.
  *
  * @param tip - What was appended last for certain.
@@ -135,4 +157,17 @@ export async function blockAbove(
   if (!isWhole || next.header.parentHash !== tip.hash || !(await blocks.readReceipts(height)))
     throw new LedgerError("LEDGER_HOLE", { height });
   return next.hash;
+}
+
+/**
+ * Checks that the block to append is the one that a failed write left on disk.
+ *
+ * @throws {LedgerError} LEDGER_BLOCK_CORRUPT
+ */
+export function checkArrived(
+  arrived: Hash,
+  { height, hash }: { readonly height: number; readonly hash: Hash },
+): void {
+  const reason = "another block of this height was written before";
+  if (arrived !== hash) throw new LedgerError("LEDGER_BLOCK_CORRUPT", { height, reason });
 }

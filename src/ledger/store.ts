@@ -18,7 +18,7 @@
  * Damage that a read finds later leaves a mark, so that the next open rebuilds and checks all.
  */
 import { assert } from "../base/assert.ts";
-import { isLedgerError, LedgerError } from "../base/errors.ts";
+import { LedgerError } from "../base/errors.ts";
 import type { Header } from "../base/format/block.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
 import type { Hash } from "../base/hash.ts";
@@ -38,11 +38,16 @@ import { History, type HistoryEntry } from "./history.ts";
 import { putRecord, recordKeys } from "./records.ts";
 import { StateStore, type StateView } from "./state-store.ts";
 import type { StateTree } from "./state-tree.ts";
-import { blockAbove, checkedTip, isEmpty, writeGenesis } from "./store-checks.ts";
+import {
+  blockAbove,
+  checkArrived,
+  checkedTip,
+  checkNext,
+  isEmpty,
+  writeGenesis,
+} from "./store-checks.ts";
+import type { OpenProgress, StoreRecords, StoreTip } from "./store-types.ts";
 import type { AppendInput } from "./types.ts";
-
-/** How far the check at open is. */
-export type OpenProgress = { readonly stage: "state"; readonly keys: number };
 
 /** What a store is opened with: a directory, or a database that the store then owns. */
 export type StoreOptions = {
@@ -53,18 +58,8 @@ export type StoreOptions = {
   readonly onProgress?: ((progress: OpenProgress) => void) | undefined;
 };
 
-/** The last appended block. */
-export type StoreTip = { readonly height: number; readonly hash: Hash; readonly header: Header };
-
-/** What pruning and snapshots need of a store: records to read, and writes between two appends. */
-export type StoreRecords = {
-  readonly database: Database;
-  readonly blocks: BlockStore;
-  /** Writes records of which the store holds nothing in memory. @throws as `append` */
-  write(operations: Operation[]): Promise<void>;
-  /** Makes a height the base, in one synced batch with what else is given. @throws as `append` */
-  rebase(base: Base, operations: readonly Operation[]): Promise<void>;
-};
+/** What a read may throw without anything being damaged. */
+const harmless: ReadonlySet<string> = new Set(["LEDGER_STORE_CLOSED", "LEDGER_PRUNED"]);
 
 /** The append-only store of one chain. */
 export class LedgerStore {
@@ -152,7 +147,6 @@ export class LedgerStore {
         this.#inTurn(() => this.#write(this.#tip.height, operations, { sync: false })),
       rebase: (base, operations) =>
         this.#inTurn(async () => {
-          assert(base.height <= this.#tip.height, "a base is not above the tip");
           await this.#write(this.#tip.height, [...operations, baseOperation(base)]);
           this.#base = base;
         }),
@@ -303,7 +297,6 @@ export class LedgerStore {
   ): Promise<HistoryEntry[]> {
     const { from = 0, limit = 100 } = query;
     const entries = await this.#reading(() => this.#history.list(key, { from, limit }));
-    // What is kept of the history at the base says nothing of when it was written.
     if (this.#isPruned(Math.max(1, from))) throw this.#pruned(from);
     return entries;
   }
@@ -326,7 +319,7 @@ export class LedgerStore {
     const { block, changes, stateTree } = input;
     const { header, hash } = block;
     const { height } = header;
-    this.#checkNext(input);
+    checkNext(input, { ...this.#tip, chainId: this.chainId });
     const staged = this.#states.stage({ height, changes, stateTree });
     if (staged.tree.root !== header.stateRoot)
       throw new LedgerError("LEDGER_ROOT_DIFFERS", {
@@ -343,28 +336,10 @@ export class LedgerStore {
     ];
     this.#states.prepare(staged);
     if (this.#arrived === undefined) await this.#write(height, operations);
-    else this.#checkArrived(height, hash);
+    else checkArrived(this.#arrived, { height, hash });
     this.#states.adopt(staged);
     this.#arrived = undefined;
     this.#tip = { height, hash, header };
-  }
-
-  #checkArrived(height: number, hash: Hash): void {
-    const reason = "another block of this height was written before";
-    if (this.#arrived !== hash) throw new LedgerError("LEDGER_BLOCK_CORRUPT", { height, reason });
-  }
-
-  #checkNext({ block, certificate, receipts, transactionIds }: AppendInput): void {
-    const { header, hash, transactions } = block;
-    const expected = this.#tip.height + 1;
-    if (header.height !== expected)
-      throw new LedgerError("LEDGER_HEIGHT_GAP", { expected, actual: header.height });
-    assert(header.chainId === this.chainId, "an appended block is of this chain");
-    assert(header.parentHash === this.#tip.hash, "an appended block follows the tip");
-    assert(certificate.blockHash === hash, "the certificate is for the appended block");
-    assert(certificate.height === header.height, "the certificate is for the appended height");
-    assert(receipts.length === transactions.length, "every transaction has a receipt");
-    assert(transactionIds.length === transactions.length, "every transaction has an id");
   }
 
   async #write(height: number, operations: Operation[], options = { sync: true }): Promise<void> {
@@ -388,7 +363,6 @@ export class LedgerStore {
       } catch (error) {
         if (!this.#isPruned(height)) throw error;
       }
-      // The base may have moved during the read.
       if (this.#isPruned(height)) throw this.#pruned(height);
       if (height < 0 || height > this.#tip.height) return undefined;
       throw new LedgerError("LEDGER_HOLE", { height });
@@ -407,9 +381,7 @@ export class LedgerStore {
     try {
       return await read();
     } catch (error) {
-      const isAway =
-        isLedgerError(error, "LEDGER_STORE_CLOSED") || isLedgerError(error, "LEDGER_PRUNED");
-      if (error instanceof LedgerError && !isAway) this.#onDamage(error);
+      if (error instanceof LedgerError && !harmless.has(error.code)) this.#onDamage(error);
       throw error;
     }
   }

@@ -12,10 +12,11 @@ import {
   type LedgerParameters,
   systemContract,
 } from "../base/format/genesis.ts";
+import { windowPrefix } from "../base/format/replay-window.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import { systemEntry } from "./system/system-caller.ts";
-import type { StateReader } from "./types.ts";
+import type { StateChange, StateReader } from "./types.ts";
 
 /** Who may send: an account, a device, or the node of a member or candidate. */
 export type SenderEntry = {
@@ -130,6 +131,11 @@ export function readValidatorsRows(state: StateReader): ValidatorsRow[] {
   }));
   // The first row is the genesis'.
   return rows.filter(({ height }) => height > 0);
+}
+
+/** Replay windows are system keys, but nobody's right to send depends on another's window. */
+export function isSystemChange([key]: StateChange): boolean {
+  return key.startsWith("system/") && !key.startsWith(windowPrefix);
 }
 
 function keep<K, V>(map: Map<K, V>, key: K, value: V): void {

@@ -97,7 +97,8 @@ async function scanRecords(
     problems.add("base", reasonOf(error));
     return undefined;
   });
-  const isPruning = (await database.get(recordKeys.pruning)) !== undefined;
+  const mark = await database.get(recordKeys.pruning).catch(() => undefined);
+  const isPruning = mark !== undefined;
   let greatest = -1;
   let done = 0;
   const scanFamily = async (family: Family) => {

@@ -120,9 +120,8 @@ class Walk {
       this.#count("h", isPruning ? 0 : entries.length);
       return true;
     } catch (error) {
-      if (!(error instanceof LedgerError) && !(error instanceof BlockProblem)) throw error;
       this.#hashes.length = 0;
-      this.#problems.add("base", error.message, base.height);
+      this.#problems.add("base", reasonOf(error), base.height);
       return false;
     }
   }

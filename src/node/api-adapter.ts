@@ -100,6 +100,9 @@ function notReadyReasons(parts: ShownParts): string[] {
     ...storageReasons(parts),
     ...(hasLooked || isAlone ? [] : ["the heights of the peers are not known yet"]),
     ...(catchingUp ? [`catching up with height ${claimedHeight}`] : []),
+    ...(catchingUp && parts.follower.prunedPeers > 0
+      ? [`${parts.follower.prunedPeers} peers have pruned the next block; see sync: snapshot`]
+      : []),
     ...quorumReasons(parts),
   ];
 }

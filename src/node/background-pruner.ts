@@ -79,8 +79,8 @@ export class BackgroundPruner {
 
   /** A disk that is full or damaged is others' to report; here it is tried again. */
   #onFailure(error: unknown): void {
-    if (!isLedgerError(error)) return surface(error);
-    if (error.code === "NODE_STOPPED") return;
-    this.#parts.log.warn({ error: String(error) }, "pruning did not end; it is tried again");
+    if (!isLedgerError(error)) surface(error);
+    else if (error.code !== "NODE_STOPPED")
+      this.#parts.log.warn({ error: String(error) }, "pruning did not end; it is tried again");
   }
 }

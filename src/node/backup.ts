@@ -10,7 +10,8 @@ import { genesisBlock, parseGenesis } from "../base/format/genesis.ts";
 import { silentLog } from "../base/log.ts";
 import { openDatabase } from "../ledger/database.ts";
 import { copyLiveFiles } from "../ledger/live-copy.ts";
-import { LedgerStore, type StoreTip } from "../ledger/store.ts";
+import { LedgerStore } from "../ledger/store.ts";
+import type { StoreTip } from "../ledger/store-types.ts";
 import {
   type BackupFile,
   type BackupManifest,

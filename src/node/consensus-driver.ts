@@ -10,14 +10,13 @@
  * (2) No signature exists before the record that covers it is on disk.
  * (3) After a node fault nothing is signed any more; `status.halted` says why.
  * (4) An event that was fed is taken, whenever it came: none waits for the next one.
- * (5) What waits is bounded for each validator, so that none can fill the memory.
+ * (5) What waits is bounded for each validator (pending-events.ts).
  */
 import { AssertionError } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import type { Block } from "../base/format/block.ts";
 import {
   type Certificate,
-  type ConsensusMessage,
   claimMessage,
   decodeMessage,
   encodeMessage,
@@ -35,7 +34,7 @@ import type { ConsensusStatus, DriverParts } from "./driver-types.ts";
 import { EquivocationWatch } from "./equivocation-watch.ts";
 import { isKeyInCertificate, isKeyUsedElsewhere } from "./key-guard.ts";
 import { isOwnFault, isPassing } from "./own-fault.ts";
-import { addEvent } from "./pending-events.ts";
+import { PendingEvents } from "./pending-events.ts";
 import { type Cancel, realTimers, type Timers } from "./timers.ts";
 import { ValidatorWatch } from "./validator-watch.ts";
 import { checkContent, verifyMessage } from "./verify-message.ts";
@@ -46,20 +45,15 @@ type SignEffect = Extract<Effect, { kind: "sign" }>;
 
 /** How often the driver looks whether there is work that nobody announced (heartbeat). */
 const workPollMs = 250;
-/** Bytes of one validator's messages that may wait: two proposals of the greatest size. */
-const waitingBytesMax = 2 * limits.consensusFrameBytesMax;
 
 /** Runs the core against the real world. */
 export class ConsensusDriver {
   readonly #parts: DriverParts;
-  readonly #events: ConsensusEvent[] = [];
+  readonly #events = new PendingEvents();
   /** Own messages of the step under way: they come before all that waits. */
   readonly #signed: ConsensusEvent[] = [];
   readonly #watch = new ValidatorWatch();
   readonly #equivocations = new EquivocationWatch();
-  /** Bytes of messages among the events, by validator and by message. */
-  readonly #waitingBytes = new Map<PublicKey, number>();
-  readonly #messageBytes = new WeakMap<ConsensusMessage, number>();
   /** Slow effects under way. */
   readonly #tasks = new Set<Promise<void>>();
   #state: ConsensusState;
@@ -156,7 +150,7 @@ export class ConsensusDriver {
 
   /** Bytes of messages that wait for their turn, for metrics and tests. */
   get waitingBytes(): number {
-    return [...this.#waitingBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    return this.#events.waitingBytes;
   }
 
   /** Takes bytes that a member sent. @throws {LedgerError} when they are malformed. */
@@ -178,7 +172,7 @@ export class ConsensusDriver {
     this.#watch.note(message, this.#parts.clock.nowMs());
     for (const pair of this.#equivocations.note(message)) this.#parts.onEquivocation(pair);
     if (isLate) return;
-    this.#feedMessage(message, bytes.length);
+    if (this.#isRunning && this.#events.addMessage(message, bytes.length)) this.#wake();
   }
 
   /** Looks whether something could be decided now. */
@@ -216,23 +210,13 @@ export class ConsensusDriver {
     return { height: ledger.tip.height, hash: ledger.tip.hash, proposers: ledger.proposers() };
   }
 
-  /** Keeps invariant (5): a message too many is dropped, as consensus sends again. */
-  #feedMessage(message: ConsensusMessage, bytes: number): void {
-    const { validator } = message;
-    const waiting = (this.#waitingBytes.get(validator) ?? 0) + bytes;
-    if (waiting > waitingBytesMax || !this.#isRunning) return;
-    this.#waitingBytes.set(validator, waiting);
-    this.#messageBytes.set(message, bytes);
-    this.#feed({ kind: "message", message });
-  }
-
   get #isRunning(): boolean {
     return !this.#stopped && this.#halted === undefined;
   }
 
   #feed(event: ConsensusEvent): void {
     if (!this.#isRunning) return;
-    addEvent(this.#events, event);
+    this.#events.add(event);
     this.#wake();
   }
 
@@ -244,7 +228,9 @@ export class ConsensusDriver {
     // Yields once, so that `#draining` is set before the first effect may feed again.
     await undefined;
     try {
-      for (let event = this.#take(); event !== undefined; event = this.#take()) {
+      while (this.#isRunning) {
+        const event = this.#events.take();
+        if (event === undefined) return;
         const { state, effects } = step(this.#state, event);
         this.#state = state;
         await this.#performAll(effects);
@@ -255,16 +241,6 @@ export class ConsensusDriver {
     }
   }
 
-  #take(): ConsensusEvent | undefined {
-    if (!this.#isRunning) return undefined;
-    const event = this.#events.shift();
-    if (event?.kind !== "message") return event;
-    const { validator } = event.message;
-    const bytes = this.#messageBytes.get(event.message) ?? 0;
-    this.#waitingBytes.set(validator, (this.#waitingBytes.get(validator) ?? 0) - bytes);
-    return event;
-  }
-
   async #performAll(effects: readonly Effect[]): Promise<void> {
     const signs = effects.filter((effect) => effect.kind === "sign");
     // One write covers them all: the last record contains the claims before it.
@@ -273,7 +249,7 @@ export class ConsensusDriver {
     // The write takes time, in which a fault may have been found or the node been told to stop.
     if (!this.#isRunning) return;
     for (const effect of effects) this.#perform(effect);
-    this.#events.unshift(...this.#signed.splice(0));
+    this.#events.addFirst(this.#signed.splice(0));
   }
 
   async #persist(record: SigningRecord): Promise<void> {

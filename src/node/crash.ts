@@ -6,8 +6,12 @@
  * A supervisor starts the node again. When that happens over and over, the node stays up but does
  * not vote and says why, so that operators find it answering instead of flickering:
  * `recentCrashes` counts for that. One line with the time a crash, in a file beside the ledger.
+ *
+ * A process may also end without a word: killed, without power, or by an abort within LevelDB over
+ * a damaged file. A second file beside the ledger is there as long as a node has it open, so the
+ * next start knows and looks more closely.
  */
-import { appendFileSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Log } from "../base/log.ts";
 
 /** Exit code of a broken invariant (sysexits: internal software error). */
@@ -53,6 +57,25 @@ export function crashJournalOf({ ledgerDirectory }: { readonly ledgerDirectory: 
   return `${ledgerDirectory}.crashes`;
 }
 
+/**
+ * Notes that a node has its ledger open.
+ *
+ * @returns Whether the last one ended without `endOrderly`, and that.
+ */
+export function noteRunning({ ledgerDirectory }: { readonly ledgerDirectory: string }): {
+  readonly hasCrashed: boolean;
+  readonly endOrderly: () => void;
+} {
+  const file = `${ledgerDirectory}.running`;
+  const hasCrashed = existsSync(file);
+  try {
+    writeFileSync(file, "");
+  } catch {
+    // A node that cannot write here says so at its first block; the mark is only a help.
+  }
+  return { hasCrashed, endOrderly: () => rmSync(file, { force: true }) };
+}
+
 /** Counts the crashes that `endOnBrokenInvariant` noted in the last ten minutes. */
 export function recentCrashes(journalFile: string, nowMs: number = Date.now()): number {
   let text: string;
@@ -61,7 +84,10 @@ export function recentCrashes(journalFile: string, nowMs: number = Date.now()): 
   } catch {
     return 0;
   }
-  const recent = text.split("\n").filter((line) => Number(line) > nowMs - crashWindowMs);
+  // One of the future is from a clock that was wrong, or a line that was cut short: it would
+  // count for ever.
+  const isRecent = (atMs: number) => atMs > nowMs - crashWindowMs && atMs <= nowMs + crashWindowMs;
+  const recent = text.split("\n").filter((line) => isRecent(Number(line)));
   // Old crashes tell nothing any more; without this the file would only grow.
   if (recent.length === 0) rmSync(journalFile, { force: true });
   return recent.length;

@@ -24,7 +24,7 @@ export type StoragePlace = {
 };
 
 /** What a gate is made of. */
-export type StorageGateParts = {
+type StorageGateParts = {
   readonly places: readonly StoragePlace[];
   /**
    * Makes the ledger fit for writing again.
@@ -51,7 +51,7 @@ const retryMsMin = 1_000;
 const retryMsMax = 8_000;
 
 /** Tells whether an error says that the disk cannot be written at the moment. */
-export function isStorageFault(error: unknown): boolean {
+function isStorageFault(error: unknown): boolean {
   return isLedgerError(error) && passingCodes.has(error.code);
 }
 

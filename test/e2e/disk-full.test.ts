@@ -9,7 +9,7 @@
  * Shown able to fail: see test/mutations.md.
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,10 +20,12 @@ import { readingOf, registerMeter, TestSender, untilFinal } from "./sender.ts";
 
 const meter = "m-full";
 const mebibyte = 1024 * 1024;
+const source = "loopledger-disk-full-";
 const mounted: string[] = [];
 
 /** Tells whether this machine lets the test mount a small disk. */
 function canMount(): boolean {
+  unmountStale();
   const place = mkdtempSync(join(tmpdir(), "loopledger-mount-"));
   const isDone = mount(place);
   unmountAll();
@@ -32,10 +34,18 @@ function canMount(): boolean {
 }
 
 function mount(place: string): boolean {
-  const args = ["-t", "tmpfs", "-o", "size=64m", "loopledger-disk-full", place];
+  const args = ["-t", "tmpfs", "-o", "size=64m", `${source}${process.pid}`, place];
   const isDone = spawnSync("mount", args, { stdio: "ignore" }).status === 0;
   if (isDone) mounted.push(place);
   return isDone;
+}
+
+/** A run that was killed leaves its mounts; the process in their name is gone then. */
+function unmountStale(): void {
+  const mounts = existsSync("/proc/mounts") ? readFileSync("/proc/mounts", "utf8") : "";
+  for (const [name = "", place = ""] of mounts.split("\n").map((line) => line.split(" ")))
+    if (name.startsWith(source) && !existsSync(`/proc/${name.slice(source.length)}`))
+      spawnSync("umount", ["-l", place], { stdio: "ignore" });
 }
 
 function unmountAll(): void {

@@ -8,7 +8,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -44,6 +44,10 @@ export type DevnetOptions = {
   readonly extraAccounts?: readonly (readonly string[])[];
   /** So many of the nodes are members of the genesis; the others are `joining`. */
   readonly founders?: number;
+  /** Ledger parameters other than the defaults. */
+  readonly parameters?: Partial<Genesis["parameters"]>;
+  /** Lines added to every node's configuration. */
+  readonly config?: string;
   /** How a node is started, where that matters. */
   readonly launch?: (index: number) => Launch;
 };
@@ -74,6 +78,7 @@ export class TestNode {
   readonly #launch: Launch;
   #child: ChildProcess | undefined;
   #isStopped = false;
+  #isRetired = false;
 
   constructor(files: DevnetNode, launch: Launch) {
     this.name = files.name;
@@ -87,8 +92,9 @@ export class TestNode {
     return this.#child?.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Starts the process; does not wait until it is ready. */
+  /** Starts the process; does not wait until it is ready. Not once the devnet is closed. */
   start(): void {
+    if (this.#isRetired) throw new Error(`the devnet of ${this.name} is closed`);
     if (this.isRunning) throw new Error(`${this.name} runs already`);
     const { program = programFile, env = {}, command = [] } = this.#launch;
     const log = openSync(this.files.logFile, "a");
@@ -100,6 +106,12 @@ export class TestNode {
     });
     closeSync(log);
     this.#isStopped = false;
+  }
+
+  /** Ends the process for good: what still goes on after a failure cannot start it again. */
+  retire(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    this.#isRetired = true;
+    return this.stop(signal);
   }
 
   /** Tells whether the process ended although nobody here ended it. */
@@ -270,7 +282,8 @@ export class TestDevnet {
 
   /** Ends all nodes and deletes everything, unless it is to be looked at. */
   async close(options: { readonly keep: boolean }): Promise<void> {
-    await this.down(options.keep ? "SIGTERM" : "SIGKILL");
+    const signal = options.keep ? "SIGTERM" : "SIGKILL";
+    await Promise.all(this.nodes.map((node) => node.retire(signal)));
     if (!options.keep) return rm(this.directory, { recursive: true, force: true });
     console.error(`devnet kept in ${this.directory}`);
     for (const node of this.nodes) console.error(`--- ${node.name}\n${node.logEnd()}`);
@@ -323,14 +336,17 @@ export function pause(ms: number): Promise<void> {
 /** The keys' chain is the file's: extras need another genesis, before any node has started. */
 async function withExtras(
   devnet: Devnet,
-  { contracts = [], extraAccounts = [], founders }: DevnetOptions,
+  { contracts = [], extraAccounts = [], founders, parameters, config }: DevnetOptions,
 ): Promise<{ genesis: Genesis; extra: Signer[] }> {
   const genesis = parseGenesis(readFileSync(devnet.genesisFile, "utf8"));
   const extra = extraAccounts.map((_, index) =>
     nativeSigner(Buffer.alloc(32, `loopledger test ${index}`)),
   );
-  if (contracts.length + extra.length === 0 && founders === undefined) return { genesis, extra };
-  const { name, timestampMs, devices, parameters } = genesis;
+  if (config !== undefined)
+    for (const { configFile } of devnet.nodes) await appendFile(configFile, `${config}\n`);
+  const isAsMade = founders === undefined && parameters === undefined;
+  if (contracts.length + extra.length === 0 && isAsMade) return { genesis, extra };
+  const { name, timestampMs, devices } = genesis;
   const members = genesis.members.slice(0, founders);
   const ids = members.map(({ id }) => id);
   const accounts = genesis.accounts.filter(({ member: of }) => ids.includes(of));
@@ -342,7 +358,11 @@ async function withExtras(
     roles: [...(extraAccounts[index] ?? [])],
   }));
   const plan = { name, timestampMs, members, accounts: [...accounts, ...added], devices };
-  const made = await makeGenesis({ ...plan, parameters }, [...standardContracts(), ...contracts]);
+  const chosen = { ...genesis.parameters, ...parameters };
+  const made = await makeGenesis({ ...plan, parameters: chosen }, [
+    ...standardContracts(),
+    ...contracts,
+  ]);
   genesisBlock(made);
   await writeFile(devnet.genesisFile, JSON.stringify(made));
   if (founders !== undefined) await writeJoining(devnet, genesis.members, founders);

@@ -73,6 +73,7 @@ const database = withBoundaries(await openDatabase(directory as string, { writeB
 const options = { genesis: testGenesis(), log: silentLog, execute: executeToys };
 const store = await openRepaired({ database, ...options });
 const { file } = await SigningRecordFile.open(record as string);
+writeSync(1, `block ${store.tip.height}\n`);
 const inputs = loadBlocks(blocks as string);
 for (const input of inputs.slice(store.tip.height)) {
   const { height } = input.block.header;

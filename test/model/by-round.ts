@@ -18,7 +18,7 @@
  *     another, the states are finitely many, and the search ends for *any number of rounds*.
  */
 import { hasPrepares, isJustified, maySign } from "./rules.ts";
-import { addClaims, type Move } from "./state.ts";
+import { addClaims, type Move, ownOf, poolOf, type Setting, type State } from "./state.ts";
 import {
   countOf,
   emptyPool,
@@ -158,12 +158,11 @@ export function movesOfRounds(setting: RoundSetting, rounds: readonly RoundMoves
   });
 }
 
-/** Returns the summary of a pool before a round, as exploring by rounds would have it. */
-export function summaryOf(
-  setting: RoundSetting,
-  { round, pool, prepared }: Pick<Summary, "round" | "prepared"> & { readonly pool: Pool },
-): Summary {
-  const { protocol, liars, valueCount } = setting;
+/** Returns what exploring by rounds would know after all rounds of a state of single moves. */
+export function summaryOf(setting: Setting, state: State, valueCount: number): Summary {
+  const { protocol, liars, roundCount: round } = setting;
+  const pool = poolOf(setting, state);
+  const prepared = setting.honest.map((_, place) => ownOf(setting, state, place).prepared);
   const values = Array.from({ length: valueCount }, (_, value) => value);
   const everybody = 2 ** protocol.validatorCount - 1;
   const isQuorum = (mask: Mask | undefined) => countOf((mask ?? 0) | liars) >= protocol.quorum;

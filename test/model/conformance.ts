@@ -24,6 +24,12 @@ import {
   textOf,
 } from "./types.ts";
 
+/** What the checker must know of an appended block. */
+type AppendedBlock = {
+  readonly hash: string;
+  readonly header: { readonly height: number; readonly proposer: string };
+};
+
 /** One step of a recorded run; `node` is any name that stays the same over restarts. */
 export type TraceEntry =
   /** A message with valid signatures reached the core. */
@@ -42,9 +48,11 @@ export type TraceEntry =
   | {
       readonly kind: "append";
       readonly node: number;
-      readonly block: Block;
+      readonly block: AppendedBlock;
       /** Validators of the next height, sorted ascending. */
       readonly validators: readonly string[];
+      /** What proves it, if the run tells. */
+      readonly certificate?: Certificate;
     };
 
 /** Who took part in a recorded run. */
@@ -53,6 +61,8 @@ export type TraceSetting = {
   readonly validators: readonly string[];
   /** Nodes whose claims are not checked. */
   readonly liars?: readonly number[];
+  /** Keys of liars: they sign much that nobody records. */
+  readonly liarKeys?: readonly string[];
 };
 
 /** How much a checked run contained. */
@@ -99,14 +109,16 @@ export class TraceChecker {
     append: 0,
   };
   readonly #liars: ReadonlySet<number>;
+  readonly #liarKeys: ReadonlySet<string>;
   readonly #instances = new Map<number, Instance>();
   /** Messages of heights whose validators are not known yet. */
   readonly #early = new Map<number, TraceEntry[]>();
   readonly #decided = new Map<number, string>();
   #taken = 0;
 
-  constructor({ validators, liars = [] }: TraceSetting) {
+  constructor({ validators, liars = [], liarKeys = [] }: TraceSetting) {
     this.#liars = new Set(liars);
+    this.#liarKeys = new Set(liarKeys);
     this.#instances.set(1, newInstance(firstOrder(validators)));
   }
 
@@ -190,10 +202,11 @@ export class TraceChecker {
     this.counts.decide += 1;
   }
 
-  #onAppend({ block, validators }: Extract<TraceEntry, { kind: "append" }>): void {
+  #onAppend({ block, validators, certificate }: Extract<TraceEntry, { kind: "append" }>): void {
     const { height, proposer } = block.header;
     const instance = this.#instanceAt(height);
     const value = valueOfHash(instance, block.hash);
+    this.#learnLies(instance, value, certificate);
     const rounds = instance.everything.commits.keys();
     const isDecided = [...rounds].some((round) =>
       hasCommits(instance.protocol, instance.everything, { round, value }),
@@ -206,6 +219,23 @@ export class TraceChecker {
     this.#instances.set(height + 1, newInstance(order));
     for (const early of this.#early.get(height + 1) ?? []) this.#dispatch(early);
     this.#early.delete(height + 1);
+  }
+
+  /** Liars may have committed where nobody saw it: in the certificate, or anywhere without one. */
+  #learnLies(
+    { order, everything }: Instance,
+    value: number,
+    certificate: Certificate | undefined,
+  ): void {
+    const rounds = certificate ? [certificate.round] : [...everything.commits.keys()];
+    const signers = certificate?.signatures.map(({ validatorIndex }) => validatorIndex);
+    for (const [index, key] of order.validators.entries())
+      if (this.#liarKeys.has(key) && (signers?.includes(index) ?? true))
+        addClaims(
+          everything,
+          rounds.map((round) => ({ kind: "commit", round, value })),
+          index,
+        );
   }
 
   #agree(height: number, blockHash: string): void {

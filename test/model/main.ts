@@ -108,7 +108,10 @@ function exploreBounded(): void {
   for (const liar of [0, 1, 2]) {
     const withAll = { withJumps: true, withoutSymmetry: true };
     const scope = { ...scopes(2, liar), ...withAll };
-    const { found } = exploreActions(`2 rounds, validator ${liar} lies, nothing reduced`, scope);
+    const { found } = exploreActions(
+      `2 rounds, validator ${liar} lies, with jumps and without symmetry`,
+      scope,
+    );
     expect(found.fork === undefined, "agreement");
   }
   for (const [rounds, liar] of [2, 3, 4].flatMap((of) => [0, 1, 2].map((who) => [of, who]))) {

@@ -219,7 +219,8 @@ const exchangedCells = Array.from({ length: cellCount }, (_, cell) => {
   return (cell % 2) + swap("proposal") + swap("prepare") + swap("commit");
 });
 
-function exchangeValues(state: State): State {
+/** Returns the state with values 0 and 1 exchanged. */
+export function exchangeValues(state: State): State {
   let text = "";
   for (let index = 0; index < state.length; index += 1)
     text += String.fromCharCode((exchangedCells[cellAt(state, index)] as number) + firstCode);

@@ -1,7 +1,7 @@
 /**
  * Words of the executable model: QBFT at one height, as plain data. It restates the published
  * rules for a second time, apart from `src/consensus`, so that the two can be held against each
- * other. Nothing here may import the consensus core.
+ * other. What states and explores the rules imports nothing from outside this folder.
  *
  * Validators are their index in the sorted list; sets of them are bit masks. A value stands for a
  * block. Signatures, time, transactions and what blocks mean do not exist here.

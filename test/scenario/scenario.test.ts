@@ -1,6 +1,6 @@
 /**
  * Golden dialogues: each .txt below this folder is a script, a line `---`, and the log it must
- * give. The language is in script.ts. `BLESS=1 npx vitest run test/scenario` rewrites the logs:
+ * give. The language is in README.md. `BLESS=1 npx vitest run test/scenario` rewrites the logs:
  * read the difference before you keep it. That each named failure comes back without its fix is
  * shown by test/deep/removed-fixes.test.ts.
  */

@@ -1,29 +1,5 @@
 /**
- * Runs a script over the simulator and returns the log. NODES are numbers, `none` is no number;
- * SLOT is `HEIGHT/ROUND`, in `lose` with `*` for any; BLOCK is a name given by the log or `block`.
- *
- * | command | meaning |
- * |---|---|
- * | `nodes N [more M] [twin NODE] [heartbeat MS] [polls off]` | first line: N validators, then M instances outside the set, then a second instance with the key of NODE; messages take 10 ms |
- * | `validators HEIGHT NODES` | who validates from that height on, at least 2 |
- * | `clock NODE MS` | the clock of a node is off by so much from now on |
- * | `delay MS` | messages take so long from now on |
- * | `submit TEXT [NODES]` | a transaction reaches these nodes, or all; one that begins with `bad` has a wrong signature, so only a liar holds it |
- * | `run MS` | virtual time passes |
- * | `until HEIGHT MS` | runs until all that are up have the height, and says after how long |
- * | `heights N` | N transactions, each given to all when the one before is decided; one line a height instead of all events |
-| `crash NODES`, `restart NODES [wiped] [lost]` | with the ledger wiped, with the signing record lost; peers hand over what is pending |
- * | `split NODES / NODES` | messages pass within a side only |
- * | `lose KIND SLOT [from NODES] [to NODES] [times N]` | messages are lost from now on, or the first N of each sender to each receiver |
- * | `heal` | ends splits and losses; peers hand over what is pending |
- * | `timeout NODE [SLOT]` | the timer fires now, even one that was stopped just before |
- * | `work NODE` | a node is told of work, whether it has a transaction or not |
-| `play NODES` | their cores stop; the script speaks for them, honestly or not |
- * | `block NAME by NODE with TEXTS [off MS] [on BLOCK]` | makes a block on the tip or on another block, dated rightly or so far off the present time |
- * | `say NODE KIND SLOT [BLOCK] [prepared BLOCK ROUND] [changes NODES] [prepares NODES] [elsewhere] to NODES` | a signed message of a played node, elsewhere: over another chain id; rounds may be `1/5..9` |
- * | `relabel NODE KIND SLOT as SLOT to NODES` | what the node signed, sent on with another height and round |
- * | `show again` | what is sent again is logged from now on |
- * | `show proposers`, `show core NODE`, `show deliveries` | |
+ * Runs a script over the simulator and returns the log. The language: README.md beside this file.
  */
 
 import { quorumSize } from "../../src/base/proof/certificate.ts";

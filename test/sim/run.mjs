@@ -7,7 +7,8 @@
  *
  * A reproduction may leave things out: `--without loss,crash`, `--actions 3,5`, `--safety-ms N`.
  * `--workers N` threads (default: all processors), `--json` one object, `--no-shrink`,
- * `--source DIR` the tree to take src and test from. Exit code 1 when a seed fails.
+ * `--stop` at the first failure, `--source DIR` the tree to take src and test from. Exit code 1
+ * when a seed fails.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     log: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     "no-shrink": { type: "boolean", default: false },
+    stop: { type: "boolean", default: false },
   },
 });
 
@@ -162,7 +164,12 @@ async function runMany(world, from, count) {
   const startMs = performance.now();
   const outcomes = [];
   let given = 0;
-  const next = () => (given < count ? from + given++ : undefined);
+  const isFailing = () => outcomes.some(({ violation }) => violation !== undefined);
+  const next = () => {
+    if (given === count || (values.stop && isFailing())) return undefined;
+    given += 1;
+    return from + given - 1;
+  };
   const threads = Math.min(count, Number(values.workers ?? availableParallelism()));
   await Promise.all(
     Array.from({ length: threads }, () =>
@@ -170,7 +177,7 @@ async function runMany(world, from, count) {
         outcomes.push(outcome);
         if (outcome.violation !== undefined)
           note(`seed ${outcome.seed} FAILED: ${outcome.violation.message.split("\n")[0]}`);
-        if (outcomes.length % 50 === 0) note(`${outcomes.length} of ${count} seeds`);
+        if (outcomes.length % 20 === 0) note(`${outcomes.length} of ${count} seeds`);
       }),
     ),
   );

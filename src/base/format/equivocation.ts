@@ -78,15 +78,18 @@ export function encodeEquivocation(pair: Equivocation, chainId: Hash): string {
 
 /** Returns the pair that a report tells of. @throws {LedgerError} KEY_INVALID */
 export function equivocationOf(report: EquivocationReport): Equivocation {
-  const { kind, height, round, claims } = report;
+  const { height, round } = report;
   const validator = publicKeyOf(report.validator);
-  const [first, second] = claims.map((claim): Signed<Claim> => {
-    const signed = { validator, signature: hexToBytes(claim.signature) };
-    if (kind !== "roundChange" && "blockHash" in claim)
-      return { kind, height, round, blockHash: claim.blockHash, ...signed };
-    const prepared = ("prepared" in claim ? claim.prepared : null) ?? undefined;
-    return { kind: "roundChange", height, round, prepared, ...signed };
-  });
+  const signed = (signature: string) => ({ validator, signature: hexToBytes(signature) });
+  const [first, second] =
+    report.kind === "roundChange"
+      ? report.claims.map(({ prepared, signature }): Signed<Claim> => {
+          const reported = prepared ?? undefined;
+          return { kind: report.kind, height, round, prepared: reported, ...signed(signature) };
+        })
+      : report.claims.map(({ blockHash, signature }): Signed<Claim> => {
+          return { kind: report.kind, height, round, blockHash, ...signed(signature) };
+        });
   return [first as Signed<Claim>, second as Signed<Claim>];
 }
 

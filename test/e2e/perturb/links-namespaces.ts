@@ -170,7 +170,7 @@ function remove(name: string): void {
 /** Deletes namespaces of processes that are no more. */
 function removeStale(): void {
   for (const line of ip("netns", "list").split("\n")) {
-    const [, name, pid] = new RegExp(`^(${prefix}-(\\d+)-\\w+)`).exec(line) ?? [];
+    const [, name, pid] = new RegExp(`^(${prefix}-(\\d+)-[\\w-]+)`).exec(line) ?? [];
     if (name !== undefined && !existsSync(`/proc/${pid}`)) remove(name);
   }
 }

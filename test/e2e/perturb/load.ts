@@ -73,6 +73,7 @@ export class Load {
   readonly #clients: readonly LedgerClient[];
   readonly #running: readonly Promise<void>[];
   #isEnding = false;
+  #isAbandoned = false;
   #readingCount = 0;
   #finalCount = 0;
   #newestFinalMs = -1;
@@ -121,6 +122,12 @@ export class Load {
     return register(this.#parts, lanes.length);
   }
 
+  /** Stops at once, whatever the fate of what is on its way: the run has failed. */
+  abandon(): void {
+    this.#isEnding = true;
+    this.#isAbandoned = true;
+  }
+
   async #run(lane: Lane): Promise<void> {
     while (!this.#isEnding) {
       await (lane.manner === "once" ? this.#once(lane) : this.#again(lane));
@@ -136,7 +143,7 @@ export class Load {
     const node = lane.random.below(devnet.nodes.length);
     const endings = history.endingsOf(node);
     if (!(await this.#submit(transaction, node))) return;
-    while (history.endingsOf(node) === endings) {
+    while (history.endingsOf(node) === endings && !this.#isAbandoned) {
       const asked = lane.random.below(devnet.nodes.length);
       const known = await this.#look(transaction, asked);
       if (known === "final") return this.#onFinal(signedMs);
@@ -162,7 +169,7 @@ export class Load {
     const pair = [first];
     if (manner === "rivals") pair.push(this.#sign(lane, { expiresAtMs, nonce: first.nonce }));
     const signedMs = this.#parts.history.nowMs;
-    while (Date.now() < expiresAtMs + expiryGraceMs) {
+    while (Date.now() < expiresAtMs + expiryGraceMs && !this.#isAbandoned) {
       const node = random.below(nodes.length);
       const targets = manner === "doubled" ? nodes : [node];
       await Promise.all(

@@ -97,8 +97,8 @@ async function perturbed(
   configureLinks(links, devnet.nodes);
   await links.open(devnet.nodes);
   await devnet.up();
-  const observer = new Observer(devnet.nodes, history);
   const load = await Load.start({ devnet, history, seed: plan.seed + plan.index });
+  const observer = new Observer(devnet.nodes, history);
   const perturber = new Perturber(devnet.nodes, links, observer);
   const stage = { devnet, history, observer, perturber, load, recoveries: [] };
   const endsByItself = failWhenOneEnds(devnet.nodes);
@@ -106,6 +106,7 @@ async function perturbed(
     await Promise.race([endsByItself.failure, allPhases(plan, stage)]);
   } finally {
     endsByItself.stop();
+    load.abandon();
     await observer.end();
   }
   const blocks = await auditAll(stage);

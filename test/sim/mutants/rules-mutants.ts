@@ -28,7 +28,7 @@ export const rulesMutants: readonly Mutant[] = [
     by: "votes.filter((vote) => vote.blockHash !== undefined || blockHash)",
   },
   {
-    name: "prepares of a former round complete this one's",
+    name: "prepares of a later round complete this one's",
     file: votes,
     replace: "const votes = [...(state.votes.get(state.round)?.prepares.values() ?? [])];",
     by: `const every = [...state.votes.values()].flatMap((each) => [...each.prepares]);

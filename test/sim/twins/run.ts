@@ -289,6 +289,7 @@ export class TwinsRun {
     const { height, round } = effect;
     const core = this.cores[index] as ConsensusState;
     if (effect.kind === "buildBlock") {
+      if (height > 1) throw new Error("an idle instance makes a block");
       const block = fakeBlock(core, index, this.#clockMs(index));
       const event = { kind: "built", height, round, block } as const;
       this.#later(index, delayMs.build, { kind: "event", event });

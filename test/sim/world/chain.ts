@@ -36,8 +36,8 @@ const madeMax = 50_000;
 
 /** The signature of `fakeSign`, from memory if it was made before. */
 export function worldSign(message: Uint8Array, publicKey: PublicKey): Uint8Array {
-  const name =
-    publicKey + Buffer.from(message.buffer, message.byteOffset, message.length).latin1Slice();
+  const { buffer, byteOffset, length } = message;
+  const name = publicKey + Buffer.from(buffer, byteOffset, length).toString("latin1");
   const known = made.get(name);
   if (known !== undefined) return known;
   if (made.size >= madeMax) made.clear();

@@ -49,6 +49,13 @@ export type FinalBlock = {
   readonly round: number;
 };
 
+/** What a client was told of a final transaction. */
+export type Told = {
+  readonly height: number;
+  readonly index: number;
+  readonly receipt?: Receipt;
+};
+
 /** The one chain that all honest nodes must have, as they bring it. */
 export class Canon {
   readonly blocks: FinalBlock[] = [];
@@ -60,6 +67,8 @@ export class Canon {
   readonly #used = new Map<string, number>();
   readonly #nonces = new Set<string>();
   readonly #totals = new Map<string, number>();
+  /** What clients were told of blocks that nobody has shown yet. */
+  readonly #early = new Map<string, Told>();
   #order: OrderState;
 
   constructor(options: {
@@ -96,17 +105,34 @@ export class Canon {
     this.#order = orderAfter(this.#order, block.header.proposer);
     const ids = transactions.map(({ id }) => id);
     this.blocks.push({ block, receipts, ids, round: certificate.round });
+    for (const [id, told] of this.#early) this.checkPromise(id, told);
   }
 
-  /** Checks what a client was told. @throws {Violation} */
-  checkPromise(id: string, told: { height: number; index: number; receipt?: Receipt }): void {
+  /**
+   * Checks what a client was told. A node may find a transaction on its disk a moment before it
+   * says that it has appended the block; such a promise waits for that.
+   *
+   * @throws {Violation}
+   */
+  checkPromise(id: string, told: Told): void {
     const final = this.blocks[told.height - 1];
+    if (final === undefined) {
+      this.#early.set(id, told);
+      return;
+    }
+    this.#early.delete(id);
     const where = `${id.slice(0, 8)} at ${told.height}/${told.index}`;
-    if (final?.ids[told.index] !== id) throw new Violation("promise", `${where} is not there`);
+    if (final.ids[told.index] !== id) throw new Violation("promise", `${where} is not there`);
     const { receipt } = told;
     if (receipt === undefined) return;
     if (JSON.stringify(receipt) !== JSON.stringify(final.receipts[told.index]))
       throw new Violation("promise", `${where} has another receipt`);
+  }
+
+  /** Checks that nobody was told of a block that never came. @throws {Violation} */
+  checkNoneEarly(): void {
+    for (const [id, { height }] of this.#early)
+      throw new Violation("promise", `${id.slice(0, 8)} at ${height} never came`);
   }
 
   /** Checks the state after the last block. @throws {Violation} */
@@ -309,7 +335,7 @@ function packHash(hash: string): Buffer {
 }
 
 /** Reads what a claim is signed over back. @throws {Violation} when it is not of that form. */
-function readClaim(message: Uint8Array, chainId: string): Claim {
+export function readClaim(message: Uint8Array, chainId: string): Claim {
   const bytes = Buffer.from(message);
   const tag = bytes.subarray(0, bytes.indexOf(0)).toString().replace("loopledger/v0/", "");
   const fields = decode(bytes.subarray(bytes.indexOf(0) + 1)) as unknown[];

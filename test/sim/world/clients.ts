@@ -42,6 +42,9 @@ const finalRefusals = new Set([
   "TRANSACTION_NONCE_CONFLICT",
 ]);
 
+/** Transactions that clients have on their way at once. */
+const openMax = 24;
+
 /** All clients of a world. */
 export class Clients {
   readonly #options: ClientOptions;
@@ -64,8 +67,9 @@ export class Clients {
     return [...this.#open].filter((order) => order.sentMs >= sentMs).length;
   }
 
-  /** Signs a new transaction and brings it to a node. */
+  /** Signs a new transaction and brings it to a node, unless enough are on their way. */
   send(): void {
+    if (this.#open.size >= openMax) return;
     const { random, time, sent } = this.#options;
     const transaction = this.#sign();
     sent.set(transaction.id, transaction.bytes);

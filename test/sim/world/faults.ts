@@ -89,7 +89,9 @@ export class Faults {
 
   #perform(action: Action): void {
     if (this.#isOver || !this.#begin(action)) return;
-    this.counts.set(action.kind, (this.counts.get(action.kind) ?? 0) + 1);
+    // A lost record is counted where it is lost, as an outage may bring one, too.
+    if (action.kind !== "record")
+      this.counts.set(action.kind, (this.counts.get(action.kind) ?? 0) + 1);
     const { time } = this.#options;
     time.after(action.lastsMs, () => {
       if (!this.#isOver) this.#end(action);
@@ -107,6 +109,7 @@ export class Faults {
         return true;
       case "outage":
         for (const index of action.nodes) this.#crash(this.#node(index), "power");
+        if (action.lostRecord !== undefined) this.#loseRecord(this.#node(action.lostRecord));
         return true;
       default:
         return this.#beginAt(this.#node(action.node), action);
@@ -131,9 +134,7 @@ export class Faults {
         return true;
       case "record":
         if (!this.#mayLoseRecord(node) || !this.#crash(node, "kill")) return false;
-        node.disk.loseRecord();
-        this.#lost.add(node);
-        return true;
+        return this.#loseRecord(node);
       default:
         if (!this.#mayJump(node)) return false;
         node.clockOffsetMs += action.jumpMs;
@@ -176,6 +177,15 @@ export class Faults {
     if (!node.isUp) return false;
     this.#options.note(`crash ${node.index} ${kind}`);
     node.crash(kind);
+    return true;
+  }
+
+  #loseRecord(node: WorldNode): boolean {
+    if (!this.#mayLoseRecord(node) || node.isUp) return false;
+    this.#options.note(`record ${node.index}`);
+    this.counts.set("record", (this.counts.get("record") ?? 0) + 1);
+    node.disk.loseRecord();
+    this.#lost.add(node);
     return true;
   }
 

@@ -70,6 +70,8 @@ export class Liar implements Mask {
   /** Blocks by height that it or others offered. */
   readonly #blocks = new Map<number, Map<string, Block>>();
   #deaf: ReadonlySet<number> = new Set();
+  /** The wrong block of the present proposal. */
+  #wrong: { readonly instead: string; readonly block: Block } | undefined;
 
   constructor(options: LiarOptions) {
     this.#options = options;
@@ -145,8 +147,8 @@ export class Liar implements Mask {
     const { random } = this.#options;
     if (this.#tricks.has("staleClaims") && proposal.round > 0 && random.chance(0.5))
       return [this.#withOldJustification(proposal)];
-    if (this.#tricks.has("wrongBlocks") && random.chance(0.5))
-      return [this.#proposalOf(proposal, this.#wrongBlock(proposal.block))];
+    if (this.#tricks.has("wrongBlocks") && random.chance(0.8))
+      return [this.#proposalOf(proposal, this.#wrongFor(proposal.block))];
     if (!this.#tricks.has("equivocate")) return [frame];
     const { header, transactions } = proposal.block;
     const fewer = random.chance(0.5) ? transactions : transactions.slice(1);
@@ -210,6 +212,15 @@ export class Liar implements Mask {
     const { height, round, roundChanges, prepares } = proposal;
     const claim = { kind: "proposal", height, round, blockHash: block.hash } as const;
     return direct({ ...this.#sign(claim), block, roundChanges, prepares });
+  }
+
+  /** Mostly the same wrong block for all: only that could ever get a quorum. */
+  #wrongFor(block: Block): Block {
+    const known = this.#wrong?.instead === block.hash ? this.#wrong.block : undefined;
+    if (known !== undefined && this.#options.random.chance(0.9)) return known;
+    const wrong = this.#wrongBlock(block);
+    this.#wrong = { instead: block.hash, block: wrong };
+    return wrong;
   }
 
   #wrongBlock({ header, transactions }: Block): Block {

@@ -38,6 +38,8 @@ export type Station = {
 export type NetworkListener = {
   /** An own frame of a node is about to go out, once for all peers. */
   onSend(from: number, frame: Uint8Array): void;
+  /** A direct frame reaches a node. */
+  onDeliver(to: number, frame: Uint8Array): void;
   /** A node refused what a peer gossiped, and blames it. */
   onBlame(by: number, from: number): void;
 };
@@ -47,6 +49,9 @@ type Request = { readonly to: Station; readonly fail: (reason: string) => void }
 
 const redialMsMin = 100;
 const redialMsMax = 1_500;
+/** A request that got lost is sent again after this time, until it has certainly timed out. */
+const resendMs = 1_000;
+const resendsMax = 20;
 /** Old frames that may come again. */
 const archiveMax = 512;
 /** A frame is passed on by gossip; who saw it does not look at it again. */
@@ -181,7 +186,10 @@ export class WorldNetwork {
   #carry({ from, to, frame }: { from: number; to: number; frame: Uint8Array }): void {
     const station = this.#stations.get(to);
     if (station === undefined) return;
-    this.#lossy(from, station, () => station.handlers.onConsensusMessage(peerKey(from), frame));
+    this.#lossy(from, station, () => {
+      this.#listener.onDeliver(to, frame);
+      station.handlers.onConsensusMessage(peerKey(from), frame);
+    });
   }
 
   #lossy(from: number, to: Station, deliver: () => void): void {
@@ -198,7 +206,7 @@ export class WorldNetwork {
     return this.#random.chance(late) ? delayMs * (1 + this.#random.below(20)) : delayMs;
   }
 
-  /** A lost part of a request shows as silence, until the time for it is up. */
+  /** A direction that does not pass shows as silence, until the time for the request is up. */
   #request<T>(from: Station, peer: PublicKey, answer: (to: Station) => T | Promise<T>): Promise<T> {
     const to = this.peersOf(from.index).find(({ index: other }) => peerKey(other) === peer);
     if (to === undefined || !from.life.isAlive)
@@ -220,9 +228,12 @@ export class WorldNetwork {
     });
   }
 
-  #once(from: number, to: Station, run: () => void | Promise<void>): void {
+  /** One leg of a request. What is lost is sent again, as TCP does, as long as anybody waits. */
+  #once(from: number, to: Station, run: () => void | Promise<void>, resends = 0): void {
     const isLost = this.cut.has(`${from}>${to.index}`) || this.#random.chance(this.rates.loss / 4);
     if (!isLost) this.#time.after(this.#delayMs(), () => void run(), to.life);
+    else if (resends < resendsMax)
+      this.#time.after(resendMs, () => this.#once(from, to, run, resends + 1), to.life);
   }
 
   #mayConnect(left: number, right: number): boolean {

@@ -40,8 +40,12 @@ export type Action = { readonly atMs: number; readonly lastsMs: number } & (
   | { readonly kind: "clock"; readonly node: number; readonly jumpMs: number }
   /** Directions that do not pass, as "from>to". */
   | { readonly kind: "partition"; readonly cut: readonly string[] }
-  /** These all crash at once and come back one after the other. */
-  | { readonly kind: "outage"; readonly nodes: readonly number[] }
+  /** These all crash at once and come back one after the other; one may have lost its record. */
+  | {
+      readonly kind: "outage";
+      readonly nodes: readonly number[];
+      readonly lostRecord?: number | undefined;
+    }
 );
 
 /** A whole run. */
@@ -91,7 +95,7 @@ export function planOf(seed: number): Plan {
   const count = counts[random.below(counts.length)] as number;
   const spare = count - quorumSize(count);
   const faulty = Math.floor((count - 1) / 3);
-  const liarCount = random.chance(0.6) ? random.below(faulty + 1) : 0;
+  const liarCount = faulty > 0 && random.chance(0.5) ? 1 + random.below(faulty) : 0;
   const liarIndexes = drawn(random, count, liarCount);
   const safetyMs = between(random, 25_000, 70_000);
   const isLongOutage = random.chance(0.02);
@@ -113,7 +117,8 @@ export function planOf(seed: number): Plan {
       random.chance(0.8) ? random.below(500) : random.below(10_000),
     ),
     actions,
-    safetyMs: isLongOutage ? safetyMs + 2 * 3_600_000 : safetyMs,
+    // After hours without a quorum the second phase begins at once.
+    safetyMs: Math.max(safetyMs, ...actions.filter(isOutage).map(endOf)),
     leftFaulty: random.below(spare - liarCount + 1),
   };
 }
@@ -147,6 +152,14 @@ export function reduced(
     liars: without.has("liar") ? [] : plan.liars,
     rates: { ...plan.rates, loss, duplicate, replay, late },
   };
+}
+
+function isOutage({ kind }: Action): boolean {
+  return kind === "outage";
+}
+
+function endOf({ atMs, lastsMs }: Action): number {
+  return atMs + lastsMs;
 }
 
 function ratesOf(random: Random): Rates {
@@ -187,12 +200,14 @@ function actionsOf(
     const kind = kinds[random.below(kinds.length)];
     if (kind !== undefined) actions.push(actionOf(random, { kind, count, atMs }));
   }
-  if (isLongOutage || random.chance(0.15)) {
+  if (isLongOutage || random.chance(0.25)) {
     const nodes = drawn(random, count, count - random.below(quorumSize(count)));
     const lastsMs = isLongOutage
       ? between(random, 900_000, 7_200_000)
       : between(random, 5_000, 60_000);
-    actions.push({ kind: "outage", atMs: between(random, 5_000, safetyMs), lastsMs, nodes });
+    const atMs = between(random, 5_000, safetyMs);
+    const lostRecord = random.chance(0.5) ? nodes[0] : undefined;
+    actions.push({ kind: "outage", atMs, lastsMs, nodes, lostRecord });
   }
   return actions.sort((left, right) => left.atMs - right.atMs);
 }

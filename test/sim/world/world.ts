@@ -41,6 +41,23 @@ export type Outcome = {
   readonly faults: Readonly<Record<string, number>>;
 };
 
+/** Sees what passes the nodes of a run; what it throws is a violation. */
+export type WorldObserver = {
+  onDeliver(to: number, frame: Uint8Array): void;
+  /** `record` is what is on disk at that moment. */
+  onSign(node: WorldNode, message: Uint8Array, record: Uint8Array | undefined): void;
+  onAppended(node: WorldNode, appended: Appended): void;
+  /** A life begins; its ledger may hold a block whose append no life before lived to tell. */
+  onOpened(node: WorldNode, life: Running): void;
+};
+
+/** Options of a run. */
+export type WorldOptions = {
+  /** What nodes log, for a replay that is looked at. */
+  readonly log?: ((node: number) => Log) | undefined;
+  readonly observer?: WorldObserver | undefined;
+};
+
 /** Bounds on the second phase, milliseconds. */
 const bounds = {
   /** First block after a quorum is back; with liars among the proposers. */
@@ -55,12 +72,9 @@ const memoryCheckEveryMs = 2_000;
 const askEveryMs = 500;
 const tickEveryMs = 700;
 
-/** Runs a plan. @param log - What nodes log, for a replay that is looked at. */
-export async function runWorld(
-  plan: Plan,
-  options: { readonly log?: (node: number) => Log } = {},
-): Promise<Outcome> {
-  const world = new World(plan, options.log);
+/** Runs a plan. */
+export async function runWorld(plan: Plan, options: WorldOptions = {}): Promise<Outcome> {
+  const world = new World(plan, options);
   const onUncaught = (error: unknown) => world.fail(error);
   process.on("uncaughtException", onUncaught);
   try {
@@ -75,6 +89,7 @@ export async function runWorld(
 
 class World {
   readonly #plan: Plan;
+  readonly #observer: WorldObserver | undefined;
   readonly #time = new VirtualTime();
   readonly #genesis: GenesisBlock;
   readonly #network: WorldNetwork;
@@ -91,7 +106,8 @@ class World {
   #violation: Outcome["violation"];
   #firstBlockMs: number | undefined;
 
-  constructor(plan: Plan, log?: (node: number) => Log) {
+  constructor(plan: Plan, { log, observer }: WorldOptions) {
+    this.#observer = observer;
     const { seed, count, heartbeatMs } = plan;
     this.#plan = plan;
     this.#genesis = worldGenesis(count, { heartbeatMs });
@@ -105,6 +121,7 @@ class World {
       rates: { ...plan.rates },
       listener: {
         onSend: (from, frame) => this.#note(`send ${from}`, frame),
+        onDeliver: (to, frame) => this.#guard(() => this.#observer?.onDeliver(to, frame)),
         onBlame: (by, from) => this.#onBlame(by, from),
       },
     });
@@ -241,6 +258,7 @@ class World {
 
   async #checkEnd(healthy: readonly WorldNode[]): Promise<void> {
     this.#checkCores();
+    this.#canon.checkNoneEarly();
     for (const node of this.#nodes) {
       if (node.isLiar || node.running === undefined) continue;
       const { ledger, driver } = node.running;
@@ -285,6 +303,7 @@ class World {
         onAppended: (by, appended) => this.#guard(() => this.#onAppended(by, appended)),
         onSign: (by, message, record) => {
           this.#note(`sign ${by.index}`, message);
+          this.#guard(() => this.#observer?.onSign(by, message, record));
           if (!by.isLiar)
             this.#guard(() =>
               this.#signing.note(by.key, message, record && decodeSigningRecord(record)),
@@ -318,9 +337,11 @@ class World {
   }
 
   /** After a crash a node must have all that it acknowledged, and nothing that is not final. */
-  #onOpened(node: WorldNode, { ledger }: Running): void {
+  #onOpened(node: WorldNode, running: Running): void {
+    const { ledger } = running;
     const { height, hash } = ledger.tip;
     this.#note(`opened ${node.index} ${height} ${hash}`);
+    this.#observer?.onOpened(node, running);
     if (node.isLiar) return;
     const kept = this.#kept.get(node) ?? 0;
     if (height < kept)
@@ -334,6 +355,7 @@ class World {
   #onAppended(node: WorldNode, appended: Appended): void {
     const { height } = appended.block.header;
     this.#note(`appended ${node.index} ${height} ${appended.block.hash}`);
+    this.#observer?.onAppended(node, appended);
     if (node.isLiar) return;
     const kept = this.#kept.get(node) ?? 0;
     if (height !== kept + 1)

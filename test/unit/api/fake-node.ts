@@ -95,6 +95,7 @@ export class FakeNode {
   readonly genesis: Genesis;
   readonly chainId: string;
   readonly pending = new Map<string, Uint8Array>();
+  baseHeight = 0;
   readonly dropped = new Map<string, string>();
   readonly listeners = new Set<(appended: ApiAppended) => void>();
   readonly notReady: string[] = [];
@@ -241,7 +242,9 @@ export class FakeNode {
     }
     const code = this.dropped.get(id);
     if (this.pending.has(id)) return { status: "pending" };
-    return code === undefined ? { status: "unknown" } : { status: "dropped", code };
+    if (code !== undefined) return { status: "dropped", code };
+    const { baseHeight } = this;
+    return baseHeight > 0 ? { status: "pruned", baseHeight } : { status: "unknown" };
   }
 
   #eventsOf(height: number): ApiEvent[] {
@@ -257,6 +260,9 @@ export class FakeNode {
     const self = this;
     return {
       chainId: this.chainId,
+      get baseHeight() {
+        return self.baseHeight;
+      },
       get tip() {
         const { header, hash } = self.#tip.block;
         return { height: header.height, hash, timestampMs: header.timestampMs };

@@ -120,6 +120,10 @@ describe("signing record", () => {
     ["a prepare for a round change", () => edited(5, [0, [encodeMessage(prepareOfX)], []])],
     ["a round change with its block", () => edited(5, [0, [encodeMessage(reporting)], []])],
     [
+      "a round change with its block alone",
+      () => edited(5, [0, [encodeMessage({ ...reporting, prepares: [] })], []]),
+    ],
+    [
       "a round change with prepares alone",
       () => edited(5, [0, [encodeMessage({ ...reporting, preparedBlock: undefined })], []]),
     ],

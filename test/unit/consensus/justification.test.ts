@@ -118,6 +118,15 @@ describe("a later round with a prepared block", () => {
     expect(verdict(proposalOf(2, 2, x, { roundChanges: changes, prepares }))).toBe("refused");
   });
 
+  it("refuses an old block that a liar reports for a newer round than its prepares show", () => {
+    const changes = [
+      roundChangeOf(0, 2, { ...certificate, round: 1 }),
+      roundChangeOf(1, 2),
+      roundChangeOf(2, 2),
+    ];
+    expect(verdict(proposalOf(2, 2, x, { roundChanges: changes, prepares }))).toBe("refused");
+  });
+
   const at = { round: 0, block: x };
   it.each([
     ["a fresh block instead", proposalOf(1, 1, y, { roundChanges, prepares })],

@@ -109,6 +109,15 @@ describe("the normal case", () => {
     expect(probe.hear(proposalOf(0, 0, x)).of("decide")).toHaveLength(1);
   });
 
+  it("does not count prepares of a later round", () => {
+    const probe = new Probe(4, 1)
+      .hear(proposalOf(0, 0, x))
+      .check()
+      .signAll();
+    probe.hear(voteOf("prepare", 0, at0), voteOf("prepare", 3, { ...at0, round: 1 })).signAll();
+    expect(probe.signed()).toEqual(["prepare 0"]);
+  });
+
   it("commits on prepares that came before the check was done", () => {
     const prepares = [0, 2, 3].map((validator) => voteOf("prepare", validator, at0));
     const probe = new Probe(4, 1).hear(proposalOf(0, 0, x), ...prepares);

@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { silentLog } from "../../../src/base/log.ts";
+import { keptOperation } from "../../../src/ledger/base-record.ts";
 import { type Database, openDatabase } from "../../../src/ledger/database.ts";
+import { encodeHistory } from "../../../src/ledger/history.ts";
 import { isPruning, moveBase, pruningTarget, sweepBelowBase } from "../../../src/ledger/pruning.ts";
-import { recordKeys } from "../../../src/ledger/records.ts";
+import { putRecord, recordKeys } from "../../../src/ledger/records.ts";
 import { openRepaired } from "../../../src/ledger/repair.ts";
 import { decodeManifest } from "../../../src/ledger/snapshot-format.ts";
 import { SnapshotSource } from "../../../src/ledger/snapshot-source.ts";
@@ -19,7 +21,8 @@ import { allKeys, flipByte, memoryDatabase, watchedDatabase } from "../../helper
 
 const genesis = testGenesis("test ledger", { snapshotInterval: 16 });
 const open = (database: Database) => LedgerStore.open({ database, genesis, log: silentLog });
-const options = { pause: async () => {} };
+/** Small batches: the pages of one key's history end anywhere. */
+const options = { pause: async () => {}, batchOperations: 7 };
 const verdictOf = (database: Database) =>
   verifyChain({ database, genesis, verifier: testVerifier, execute: executeToys });
 
@@ -174,6 +177,30 @@ describe("pruning", () => {
       await database.batch([mark], { sync: true });
       await expect(mended(database), key).rejects.toMatchObject({ code: "LEDGER_BASE_CORRUPT" });
     }
+  });
+
+  it("takes no forged value or header for one that a certificate proves", async () => {
+    const { store, database } = await filled();
+    await prune(store, 48);
+    const mark = putRecord(recordKeys.rebuilding, new Uint8Array(0));
+    const entry = recordKeys.history("toy/k1", 47);
+    const forged = putRecord(entry, encodeHistory("7"));
+    const honest = putRecord(entry, encodeHistory("46"));
+    for (const operation of [forged, { type: "del", key: entry } as const]) {
+      await database.batch([operation, mark], { sync: true });
+      await expect(
+        openRepaired({ database, genesis, log: silentLog, execute: executeToys }),
+      ).rejects.toMatchObject({ code: "LEDGER_BASE_CORRUPT" });
+      expect((await verdictOf(database)).problems).toContainEqual(
+        expect.objectContaining({ what: "base" }),
+      );
+    }
+    await database.batch([honest, { type: "del", key: recordKeys.rebuilding }], { sync: true });
+    await openRepaired({ database, genesis, log: silentLog, execute: executeToys });
+    expect((await verdictOf(database)).problems).toEqual([]);
+    const header = await store.readHeader(60);
+    await database.batch([keptOperation({ header, certificate: undefined })], { sync: true });
+    expect((await verdictOf(database)).isValid).toBe(false);
   });
 
   it("reports any record too many or too few of what was kept", async () => {

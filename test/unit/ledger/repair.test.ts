@@ -93,6 +93,24 @@ describe("repair of a store", () => {
     expect(await verifyChain(options)).toMatchObject({ problems: [], validHeight: 2 });
   });
 
+  it("names a bad block that a read finds, and drops it at the next start", async () => {
+    await flipByte(database, { key: recordKeys.block(4), index: 40 });
+    const running = await repaired();
+    // Opening reads the last block only; sync serving and the API read this one.
+    expect([running.tip.height, running.damage]).toEqual([6, undefined]);
+    const bad = { code: "LEDGER_BLOCK_CORRUPT", facts: { height: 4 } };
+    await expect(running.readBlockBytes(4)).rejects.toMatchObject(bad);
+    expect(running.damage).toMatchObject(bad);
+    expect(await running.readBlockBytes(3)).toBeDefined();
+    const lines: string[] = [];
+    const note = (facts: object, message: string) => lines.push(message + JSON.stringify(facts));
+    const log = { ...silentLog, warn: note, error: note };
+    const store = await openRepaired({ database, genesis, execute: executeToys, log });
+    expect(store.tip.height).toBe(3);
+    expect(lines.join("\n")).toMatch(/needs repair.*"height":4/);
+    await expectHealed(store);
+  });
+
   it("keeps all blocks when only the tip record or the genesis block is lost", async () => {
     for (const key of [recordKeys.tip, recordKeys.block(0)]) {
       await remove(key);

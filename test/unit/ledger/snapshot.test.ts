@@ -1,7 +1,10 @@
 /** Snapshots: what a node serves is whole, and what a liar serves is refused chunk by chunk. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { type Header, headerHash, validatorsHash } from "../../../src/base/format/block.ts";
+import { claimMessage } from "../../../src/base/format/message.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { merkleRoot } from "../../../src/base/proof/merkle.ts";
+import { portableSigner } from "../../../src/base/signer.ts";
 import {
   decodeChunk,
   decodeManifest,
@@ -24,6 +27,42 @@ const context = { genesis, verifier: testVerifier };
 const bounds = { bytesMax: 1_000, entriesMax: 7 };
 const open = (database = memoryDatabase()) =>
   LedgerStore.open({ database, genesis, log: silentLog });
+
+/** Headers 0 to 16 without transactions; two of the four validators leave after block 10. */
+function changedChain() {
+  const { chainId } = genesis;
+  const signers = [0, 1, 2, 3].map((index) => portableSigner(new Uint8Array(32).fill(index + 1)));
+  const byKey = new Map(signers.map((signer) => [signer.publicKey, signer]));
+  const next = genesis.validators.slice(0, 2);
+  const headers: Header[] = [genesis.header];
+  for (let height = 1; height <= 16; height += 1) {
+    const parent = headers.at(-1) as Header;
+    const validators = height > 10 ? next : genesis.validators;
+    headers.push({
+      ...parent,
+      ...{ chainId, height, parentHash: headerHash(parent) },
+      validatorsHash: validatorsHash(validators),
+      nextValidatorsHash: validatorsHash(height >= 10 ? next : genesis.validators),
+    });
+  }
+  const certified = (header: Header, validators: readonly string[]) => {
+    const { height } = header;
+    const vote = { kind: "commit", height, round: 0, blockHash: headerHash(header) } as const;
+    const signatures = validators.map((key, validatorIndex) => ({
+      validatorIndex,
+      signature: byKey.get(key)?.sign(claimMessage(vote, chainId)) as Uint8Array,
+    }));
+    return { height, round: 0, blockHash: vote.blockHash, signatures };
+  };
+  const changed = headers[10] as Header;
+  const change = {
+    header: changed,
+    certificate: certified(changed, genesis.validators),
+    validators: next,
+  };
+  const certificate = certified(headers[16] as Header, next);
+  return { manifest: { chainId, headers, certificate, changes: [change] }, changed, next };
+}
 
 describe("a snapshot", () => {
   let inputs: AppendInput[];
@@ -136,6 +175,13 @@ describe("a snapshot", () => {
     };
     for (const [lie, chunk] of Object.entries(lies))
       expect(() => verifyChunk(chunk, "", header), lie).toThrow(/SNAPSHOT_INVALID/);
+    const tree = await store.snapshotTree(32);
+    const empty = tree?.proveRange({ from: "", to: "a" });
+    if (empty === undefined) throw new Error("no tree");
+    const nothing = { to: "a", entries: [], proof: empty.proof };
+    expect(() => verifyChunk(nothing, "", header), "proven, but no progress").toThrow(
+      /it is empty/,
+    );
     const other = await headerOf(16);
     expect(() => verifyChunk(first, "", other), "another height").toThrow(/SNAPSHOT_INVALID/);
     expect(() => verifyChunk(first, "toy/", header), "another from").toThrow(/SNAPSHOT_INVALID/);
@@ -166,6 +212,29 @@ describe("a snapshot", () => {
     }
     const few = { ...manifest.certificate, signatures: manifest.certificate.signatures.slice(1) };
     expect(() => verifyManifest({ ...manifest, certificate: few }, context)).toThrow(/too few/);
+  });
+
+  it("follows the validators from the genesis through certified changes only", () => {
+    const { manifest, changed, next } = changedChain();
+    expect(verifyManifest(manifest, context).height).toBe(16);
+    const [change] = manifest.changes as [(typeof manifest.changes)[number]];
+    const lies = {
+      "no change": [],
+      "the change twice": [change, change],
+      "other validators": [{ ...change, validators: [...next, merkleRoot([])].sort() }],
+      "no validators": [{ ...change, validators: [] }],
+      "its own certificate": [{ ...change, certificate: manifest.certificate }],
+      "a header that nobody certified": [{ ...change, header: { ...changed, gasUsed: 1 } }],
+    };
+    for (const [lie, changes] of Object.entries(lies))
+      expect(() => verifyManifest({ ...manifest, changes }, context), lie).toThrow(
+        /SNAPSHOT_INVALID/,
+      );
+    // The hash of a set does not depend on its order, but indexes of signers do.
+    const turned = [{ ...change, validators: next.toReversed() }];
+    expect(() => verifyManifest({ ...manifest, changes: turned }, context)).toThrow(
+      /do not ascend/,
+    );
   });
 
   it("must show the checkpoint of the configuration", async () => {
@@ -200,10 +269,13 @@ describe("a snapshot", () => {
       expect((await allKeys(disk)).includes("m/tip")).toBe(false);
       const writer = await SnapshotWriter.open(disk, context);
       expect(writer.height).toBe(isBegun ? 32 : undefined);
+      // The first two writes wipe and begin, the last one makes a ledger of it.
+      if (isBegun) expect(writer.next === "").toBe(kill <= 2);
       if (!isBegun) await writer.begin(await manifestOf(32));
       while (writer.next !== undefined)
         await writer.add((await source.chunk(32, writer.next)) as Uint8Array);
       await writer.finish();
+      expect(await allKeys(disk)).not.toContain("m/snapshot");
       expect((await open(disk)).stateTree.root).toBe((await headerOf(32)).stateRoot);
     }
   });

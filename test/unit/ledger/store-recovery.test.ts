@@ -87,6 +87,7 @@ describe("a ledger store after a failed write", () => {
   it("does not go on when only part of a batch arrived, or when more is gone", async () => {
     const halves: ((operations: Operation[]) => Operation[])[] = [
       (operations) => operations.slice(0, 1),
+      (operations) => operations.slice(0, 2),
       (operations) => operations.filter(({ key }) => key === recordKeys.tip),
       (operations) => operations.filter(({ key }) => key !== recordKeys.receipts(2)),
       () => [{ type: "del", key: recordKeys.block(1) }],

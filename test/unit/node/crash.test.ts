@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, describe, expect, it } from "vitest";
-import { crashesMax, crashJournalOf, recentCrashes } from "../../../src/node/crash.ts";
+import { crashesMax, crashJournalOf, noteRunning, recentCrashes } from "../../../src/node/crash.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "loopledger-crash-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -55,5 +55,22 @@ describe("a broken invariant", () => {
     expect(recentCrashes(journal, nowMs + 10 * 60_000)).toBe(0);
     expect(recentCrashes(journal, nowMs)).toBe(0);
     expect(crashesMax).toBe(3);
+  });
+
+  it("is not counted for ever when the clock was wrong, or its line was cut short", () => {
+    const nowMs = 1_000_000_000;
+    writeFileSync(journal, `${nowMs + 86_400_000}\n12${nowMs}\n${nowMs - 1}\n`);
+    expect(recentCrashes(journal, nowMs)).toBe(1);
+  });
+});
+
+describe("the end of a process", () => {
+  it("is known at the next start, unless it was orderly", () => {
+    const ledger = { ledgerDirectory: join(directory, "ledger") };
+    const first = noteRunning(ledger);
+    const second = noteRunning(ledger);
+    expect([first.hasCrashed, second.hasCrashed]).toEqual([false, true]);
+    second.endOrderly();
+    expect(noteRunning(ledger).hasCrashed).toBe(false);
   });
 });

@@ -10,10 +10,14 @@ import { isLedgerError } from "../../../src/base/errors.ts";
 import { limits } from "../../../src/base/limits.ts";
 import { decodeList, encodeFrame, encodeList, FrameReader } from "../../../src/p2p/frame.ts";
 import {
+  answerOf,
+  bodyOf,
   decodeSyncRequest,
   decodeSyncStatus,
+  encodeGone,
   encodeSyncRequest,
   encodeSyncStatus,
+  refusal,
 } from "../../../src/p2p/sync-format.ts";
 import { decodeGossipFrame, encodeGossipFrame } from "../../../src/p2p/transactions.ts";
 
@@ -95,8 +99,23 @@ describe("messages", () => {
     const request = { kind: "blocks", from: 2 ** 53 - 1, countMax: 3 } as const;
     expect(decodeSyncRequest(encodeSyncRequest(request))).toEqual(request);
     expect(decodeSyncRequest(encodeSyncRequest({ kind: "status" }))).toEqual({ kind: "status" });
+    const ofSnapshots = [
+      { kind: "manifest", height: 0 },
+      { kind: "chunk", height: 2 ** 53 - 1, from: "" },
+      { kind: "chunk", height: 7, from: "toy/\u{1f525}" },
+    ] as const;
+    for (const each of ofSnapshots)
+      expect(decodeSyncRequest(encodeSyncRequest(each))).toEqual(each);
     const status = { height: 77, hash: "ab".repeat(32) };
     expect(decodeSyncStatus(encodeSyncStatus(status))).toEqual(status);
+  });
+
+  it("of answers that something is gone say from where on it is there", () => {
+    const answer = (bytes: Uint8Array) => () => bodyOf(bytes, "peer", "chunk");
+    expect(answer(encodeGone(32))).toThrow(expect.objectContaining({ code: "P2P_SYNC_PRUNED" }));
+    expect(codeOf(answer(encodeGone(32).subarray(0, 8)))).toBe("P2P_FRAME_INVALID");
+    expect(codeOf(answer(refusal))).toBe("P2P_FRAME_INVALID");
+    expect(answer(answerOf(Uint8Array.of(7)))()).toEqual(Uint8Array.of(7));
   });
 
   it("of gossip refuse a transaction one byte over its limit, and differ when sent again", () => {

@@ -6,8 +6,14 @@
 import { describe, expect, it } from "vitest";
 import { isLedgerError } from "../../../../src/base/errors.ts";
 import { didOf } from "../../../../src/base/format/did.ts";
-import { type Genesis, genesisBlock, parseGenesis } from "../../../../src/base/format/genesis.ts";
+import {
+  administratorRole,
+  type Genesis,
+  genesisBlock,
+  parseGenesis,
+} from "../../../../src/base/format/genesis.ts";
 import { limits } from "../../../../src/base/limits.ts";
+import { nativeSigner } from "../../../../src/node/native-crypto.ts";
 import edge from "../../../golden/ed25519-edge.json" with { type: "json" };
 import { genesis } from "../../../helpers/evidence-chain.ts";
 
@@ -55,6 +61,11 @@ describe("a genesis file", () => {
     ["no member", { members: [] }, "members"],
     ["an account of no member", { accounts: [{ ...account, member: "nobody" }] }, account.did],
     ["a contract twice", { contracts: [contract, contract] }, "contracts.name"],
+    [
+      "a contract named as the system",
+      { contracts: [{ ...contract, name: "system" }] },
+      "it is taken",
+    ],
     ["a fraction", { timestampMs: 1.5 }, "not permitted JSON"],
     ["an unknown field", { extra: 1 }, ""],
     ["another format", { format: "loopledger-genesis-v1" }, "format"],
@@ -63,6 +74,19 @@ describe("a genesis file", () => {
     ["less gas a call than any call needs", gas(limits.callGasMin - 1), "parameters.callGasMax"],
   ])("with %s is refused", (_, change, reason) => {
     expect(changed(change)).toContain(reason);
+  });
+
+  it("with more administrators than a ledger keeps approvals of is refused", () => {
+    const administrators = (count: number) => {
+      const accounts = Array.from({ length: count }, (_, index) => ({
+        ...account,
+        did: didOf(nativeSigner(new Uint8Array(32).fill(150 + index)).publicKey),
+        roles: [administratorRole],
+      }));
+      return changed({ accounts });
+    };
+    expect(administrators(limits.administratorsMax)).toBeUndefined();
+    expect(administrators(limits.administratorsMax + 1)).toBe("accounts: too many administrators");
   });
 
   it("that JSON.parse would read in silence is refused", () => {

@@ -1,0 +1,262 @@
+/** Fetching a snapshot from peers of whom some lie, keep silent, or have it no more. */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { LedgerError } from "../../../src/base/errors.ts";
+import { silentLog } from "../../../src/base/log.ts";
+import { decodeChunk, encodeChunk } from "../../../src/ledger/snapshot-format.ts";
+import { SnapshotSource } from "../../../src/ledger/snapshot-source.ts";
+import { SnapshotWriter } from "../../../src/ledger/snapshot-writer.ts";
+import { LedgerStore } from "../../../src/ledger/store.ts";
+import {
+  install,
+  isFresh,
+  settle,
+  snapshotDirectories,
+} from "../../../src/node/snapshot-directory.ts";
+import { SnapshotDownload, type SnapshotPeers } from "../../../src/node/snapshot-download.ts";
+import { SnapshotNeed } from "../../../src/node/snapshot-need.ts";
+import { TestChain, testGenesis, testVerifier } from "../../helpers/chain.ts";
+import { memoryDatabase } from "../../helpers/databases.ts";
+
+const genesis = testGenesis("test ledger", { snapshotInterval: 16 });
+const context = { genesis, verifier: testVerifier };
+const bounds = { bytesMax: 1_000, entriesMax: 5 };
+const log = silentLog;
+
+/** What a peer answers; the defaults are those of an honest one. */
+type Answers = {
+  manifest?(height: number): Promise<Uint8Array>;
+  chunk?(height: number, from: string): Promise<Uint8Array>;
+};
+
+describe("the download of a snapshot", () => {
+  let store: LedgerStore;
+  let source: SnapshotSource;
+
+  const gone = (peer: string, height = 0) =>
+    new LedgerError("P2P_SYNC_PRUNED", { peer, request: "chunk", height });
+  const network = (answers: Record<string, Answers>) => {
+    const asked: Record<string, number> = {};
+    const peers: SnapshotPeers = {
+      connectedPeers: () => Object.keys(answers),
+      requestManifest: async (peer, height) => {
+        const own = await answers[peer]?.manifest?.(height);
+        const bytes = own ?? (await source.manifest(height === 0 ? 32 : height));
+        if (bytes === undefined) throw gone(peer);
+        return bytes;
+      },
+      requestChunk: async (peer, height, from) => {
+        asked[peer] = (asked[peer] ?? 0) + 1;
+        const bytes =
+          (await answers[peer]?.chunk?.(height, from)) ?? (await source.chunk(height, from));
+        if (bytes === undefined) throw gone(peer);
+        return bytes;
+      },
+    };
+    return { peers, asked };
+  };
+  const fetchFrom = async (answers: Record<string, Answers>, database = memoryDatabase()) => {
+    const { peers, asked } = network(answers);
+    const writer = await SnapshotWriter.open(database, context);
+    const { signal } = new AbortController();
+    const parts = { peers, writer, context, log, signal, wait: async () => {} };
+    const height = await new SnapshotDownload(parts).run({ aboveHeight: 0 });
+    return { height, asked, database };
+  };
+  const expectWhole = async (database: ReturnType<typeof memoryDatabase>, height = 32) => {
+    const began = await LedgerStore.open({ database, genesis, log });
+    expect({ height: began.tip.height, base: began.baseHeight }).toEqual({ height, base: height });
+  };
+
+  beforeAll(async () => {
+    store = await LedgerStore.open({ database: memoryDatabase(), genesis, log });
+    for (const input of await new TestChain(genesis).blocks(34)) await store.append(input);
+    source = new SnapshotSource(store, bounds);
+  });
+
+  it("takes the newest one, and asks the peers in turn", async () => {
+    const old = { manifest: async () => (await source.manifest(16)) as Uint8Array };
+    const { height, asked, database } = await fetchFrom({ a: old, b: {}, c: {} });
+    expect(height).toBe(32);
+    expect(Object.keys(asked).sort()).toEqual(["a", "b", "c"]);
+    await expectWhole(database);
+  });
+
+  it("drops a peer that lies and asks the others for the chunk", async () => {
+    const lies: Record<string, Answers> = {
+      value: {
+        chunk: async (height, from) => {
+          const chunk = decodeChunk((await source.chunk(height, from)) as Uint8Array);
+          const [[key, value] = ["", ""], ...rest] = chunk.entries;
+          return encodeChunk({ ...chunk, entries: [[key, `${value}0`], ...rest] });
+        },
+      },
+      otherHeight: { chunk: async (_, from) => (await source.chunk(16, from)) as Uint8Array },
+      noise: { chunk: async () => Uint8Array.of(1, 2, 3) },
+      manifest: { manifest: async () => Uint8Array.of(0xc1) },
+      honest: {},
+    };
+    const { height, asked, database } = await fetchFrom(lies);
+    expect(height).toBe(32);
+    expect(asked).toMatchObject({ value: 1, otherHeight: 1, noise: 1 });
+    expect(asked.manifest).toBeUndefined();
+    await expectWhole(database);
+  });
+
+  it("leaves a silent peer alone and goes on with the others", async () => {
+    const silent = new LedgerError("P2P_SYNC_FAILED", { peer: "a", request: "chunk", reason: "" });
+    const { height, asked } = await fetchFrom({
+      a: { chunk: () => Promise.reject(silent) },
+      b: {},
+    });
+    expect(height).toBe(32);
+    expect(asked.a).toBe(1);
+  });
+
+  it("goes on where it was, and begins anew only when nobody has that snapshot any more", async () => {
+    const database = memoryDatabase();
+    const writer = await SnapshotWriter.open(database, context);
+    await writer.begin((await source.manifest(16)) as Uint8Array);
+    await writer.add((await source.chunk(16, "")) as Uint8Array);
+    const heights: number[] = [];
+    const froms: string[] = [];
+    const noting = {
+      chunk: async (height: number, from: string) => {
+        heights.push(height);
+        froms.push(from);
+        return (await source.chunk(height, from)) as Uint8Array;
+      },
+    };
+    await fetchFrom({ a: noting }, database);
+    expect(new Set(heights)).toEqual(new Set([16]));
+    expect(froms).not.toContain("");
+    await expectWhole(database, 16);
+
+    const other = memoryDatabase();
+    const stale = await SnapshotWriter.open(other, context);
+    await stale.begin((await source.manifest(16)) as Uint8Array);
+    await stale.add((await source.chunk(16, "")) as Uint8Array);
+    const forgetful = {
+      chunk: async (height: number, from: string) => {
+        if (height === 16) throw gone("a", 32);
+        return (await source.chunk(height, from)) as Uint8Array;
+      },
+    };
+    const { height } = await fetchFrom({ a: forgetful, b: forgetful }, other);
+    expect(height).toBe(32);
+    await expectWhole(other);
+  });
+
+  it("ends without one when nobody has any", async () => {
+    const none = { manifest: () => Promise.reject(gone("a")) };
+    expect((await fetchFrom({ a: none, b: none })).height).toBeUndefined();
+  });
+
+  it("ends when the node is to stop", async () => {
+    const stopping = new AbortController();
+    const writer = await SnapshotWriter.open(memoryDatabase(), context);
+    const { peers } = network({});
+    const wait = async () => stopping.abort();
+    const parts = { peers, writer, context, log, signal: stopping.signal, wait };
+    const download = new SnapshotDownload(parts).run({ aboveHeight: 0 });
+    await expect(download).rejects.toMatchObject({ code: "NODE_STOPPED" });
+  });
+});
+
+describe("the directory of a ledger that is replaced", () => {
+  it("holds the old ledger or the new one after a kill between any two steps", async () => {
+    const parent = await mkdtemp(join(tmpdir(), "loopledger-replace-"));
+    const ledger = join(parent, "ledger");
+    const { download, ready, replaced } = snapshotDirectories(ledger);
+    const make = async (directory: string, text: string) => {
+      await mkdir(directory, { recursive: true });
+      await writeFile(join(directory, "CURRENT"), text);
+    };
+    const content = () => readFile(join(ledger, "CURRENT"), "utf8");
+    /** What is there at each moment of a replacement, and what settling makes of it. */
+    const moments: [string, [string, string][], string][] = [
+      [
+        "before",
+        [
+          [ledger, "old"],
+          [download, "half"],
+        ],
+        "old",
+      ],
+      [
+        "ready",
+        [
+          [ledger, "old"],
+          [ready, "new"],
+        ],
+        "new",
+      ],
+      [
+        "moved away",
+        [
+          [replaced, "old"],
+          [ready, "new"],
+        ],
+        "new",
+      ],
+      [
+        "in its place",
+        [
+          [ledger, "new"],
+          [replaced, "old"],
+        ],
+        "new",
+      ],
+      [
+        "ready twice",
+        [
+          [ledger, "old"],
+          [ready, "new"],
+          [replaced, "older"],
+        ],
+        "new",
+      ],
+    ];
+    try {
+      for (const [moment, directories, expected] of moments) {
+        for (const [directory, text] of directories) await make(directory, text);
+        await settle(ledger);
+        expect(await content(), moment).toBe(expected);
+        expect([await isFresh(ready), await isFresh(replaced)], moment).toEqual([true, true]);
+        await rm(ledger, { recursive: true });
+        await rm(download, { recursive: true, force: true });
+      }
+      expect(await isFresh(ledger)).toBe(true);
+      await make(ledger, "old");
+      await make(download, "new");
+      await install(ledger);
+      expect(await content()).toBe("new");
+    } finally {
+      await rm(parent, { recursive: true });
+    }
+  });
+});
+
+describe("the need of a snapshot", () => {
+  const need = (sync: "blocks" | "snapshot") => new SnapshotNeed({ config: { sync }, log });
+  const at = (height: number) => ({ height, memberCount: 4 });
+
+  it("is there when more peers than can be faulty have pruned the next block", () => {
+    expect(need("blocks").isNow(["a"], at(0))).toBe(false);
+    expect(need("blocks").isNow(["a", "b"], at(0))).toBe(true);
+  });
+
+  it("does not cost a node its blocks unless it is configured so", () => {
+    expect(need("blocks").isNow(["a", "b"], at(7))).toBe(false);
+    expect(need("snapshot").isNow(["a", "b"], at(7))).toBe(true);
+  });
+
+  it("is looked at seldom", () => {
+    const one = need("blocks");
+    expect([0, 1, 59_999, 60_001].map((ms) => one.isNow(["a", "b"], at(0), ms))).toEqual([
+      ...[true, false, false, true],
+    ]);
+  });
+});
