@@ -49,18 +49,19 @@ export const nodeStart = command({
     const stop = new AbortController();
     const end = Promise.race([aborted(ended), ...(untilStdinEnds ? [stdinEnd()] : [])]);
     void end.then(() => stop.abort());
-    const options = { passphrase, acceptLostVotes, signal: stop.signal };
-    const node = await startNode(config, options).catch((error: unknown) => {
+    try {
+      const options = { passphrase, acceptLostVotes, signal: stop.signal };
+      const node = await startNode(config, options);
+      terminal.result({ name: config.name, url: node.apiUrl }, `${config.name} at ${node.apiUrl}`);
+      await end;
+      await node.stop();
+    } catch (error) {
       // It was told to stop while it waited for a snapshot.
-      if (isLedgerError(error, "NODE_STOPPED")) return undefined;
-      throw error;
-    });
-    if (node === undefined) return 0;
-    terminal.result({ name: config.name, url: node.apiUrl }, `${config.name} at ${node.apiUrl}`);
-    await end;
-    // An open stdin that is still read would keep the process after the node has stopped.
-    if (untilStdinEnds) process.stdin.destroy();
-    await node.stop();
+      if (!isLedgerError(error, "NODE_STOPPED")) throw error;
+    } finally {
+      // An open stdin that is still read would keep the process.
+      if (untilStdinEnds) process.stdin.destroy();
+    }
     return 0;
   },
 });

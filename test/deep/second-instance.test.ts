@@ -9,9 +9,9 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { freeBasePort } from "../../src/cli/devnet/processes.ts";
+import { configureLinks, type Links, linkKinds, makeLinks } from "../e2e/perturb/links.ts";
+import { registerMeter } from "../e2e/sender.ts";
 import { TestDevnet, TestNode, until } from "../helpers/devnet.ts";
-import { configureLinks, type Links, linkKinds, makeLinks } from "./perturb/links.ts";
-import { registerMeter } from "./sender.ts";
 
 const original = 3;
 /** The clone is a fifth machine, though it has the keys of the fourth node. */

@@ -8,8 +8,8 @@ import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
+import { readingOf, registerMeter, TestSender, untilFinal } from "../e2e/sender.ts";
 import { pause, type TestNode, until, useDevnet } from "../helpers/devnet.ts";
-import { readingOf, registerMeter, TestSender, untilFinal } from "./sender.ts";
 
 const meter = "m-damage";
 /** The program with an invariant that breaks as long as a file is there. */
