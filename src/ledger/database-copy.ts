@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { LedgerError } from "../base/errors.ts";
 import { type Database, openDatabase, salvageDatabase } from "./database.ts";
-import { damagedTables } from "./level-files.ts";
+import { fatalTables } from "./level-files.ts";
 
 /** A database over a copy of the files; `close` removes the copy. */
 export type DatabaseCopy = { readonly database: Database; readonly close: () => Promise<void> };
@@ -31,8 +31,8 @@ export async function openDatabaseCopy(directory: string): Promise<DatabaseCopy>
   const remove = () => rm(copy, { recursive: true, force: true });
   try {
     for (const file of data) await linkOrCopy(join(directory, file), join(copy, file));
-    // LevelDB may end the process over a damaged table; without it, what was in it is missing.
-    if ((await damagedTables(copy)).length > 0) await salvageDatabase(copy);
+    // Without such a table what was in it is missing, and which block it was cannot be named.
+    if ((await fatalTables(copy)).length > 0) await salvageDatabase(copy);
     const database = await openDatabase(copy);
     const close = () => database.close().finally(remove);
     return { database, close };

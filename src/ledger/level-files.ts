@@ -18,7 +18,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { maskedCrc32c } from "./crc32c.ts";
-import { isFinished, tableProblem } from "./level-table.ts";
+import { isFinished, isWalkable, tableProblem } from "./level-table.ts";
 
 /** A place in a file that is not as LevelDB wrote it. */
 export type FileProblem = {
@@ -77,6 +77,14 @@ export async function damagedLogs(directory: string): Promise<FileProblem[]> {
     if (problem !== undefined && problem.reason !== tornReason) problems.push({ file, ...problem });
   }
   return problems;
+}
+
+/** Names the finished tables over which LevelDB may end the process, see `isWalkable`. */
+export async function fatalTables(directory: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const { file } of await damagedTables(directory))
+    if (!isWalkable(await readFile(join(directory, file)))) names.push(file);
+  return names;
 }
 
 type Problem = Omit<FileProblem, "file">;

@@ -48,6 +48,51 @@ export function isFinished(bytes: Buffer): boolean {
   return bytes.length >= footerBytes && bytes.readBigUInt64LE(bytes.length - 8) === magic;
 }
 
+/**
+ * Tells whether LevelDB can walk over a table, whose values may be damaged: its index holds, and
+ * every block has the form of entries with keys as long as LevelDB's own. Over anything else it may
+ * end the process.
+ */
+export function isWalkable(bytes: Buffer): boolean {
+  try {
+    const footer = new Cursor(bytes.subarray(bytes.length - footerBytes));
+    const metaindex = footer.handle();
+    handlesIn(readBlock(bytes, metaindex)).map((handle) => readBlock(bytes, handle));
+    for (const handle of handlesIn(readBlock(bytes, footer.handle())))
+      checkEntries(contentsOf(bytes, handle));
+    return true;
+  } catch (error) {
+    if (error instanceof TableError || error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+/** LevelDB's own end of every key: sequence and kind. */
+const keyTailBytes = 8;
+
+/** @throws {RangeError} when the contents of a block are no entries. */
+function checkEntries(block: Buffer): void {
+  const restarts = block.readUInt32LE(block.length - 4);
+  const end = block.length - 4 * (restarts + 1);
+  const cursor = new Cursor(block);
+  const starts = new Set<number>();
+  let keyBytes = 0;
+  while (cursor.offset < end) {
+    const start = cursor.offset;
+    const sharedBytes = cursor.varint();
+    if (sharedBytes > keyBytes) throw new RangeError("a key shares more than there is");
+    if (sharedBytes === 0) starts.add(start);
+    const ownBytes = cursor.varint();
+    const valueBytes = cursor.varint();
+    keyBytes = sharedBytes + ownBytes;
+    if (keyBytes < keyTailBytes) throw new RangeError("a key is too short");
+    cursor.offset += ownBytes + valueBytes;
+  }
+  if (cursor.offset !== end) throw new RangeError("entries do not end where they must");
+  for (let place = end; place < block.length - 4; place += 4)
+    if (!starts.has(block.readUInt32LE(place))) throw new RangeError("a restart is no entry");
+}
+
 function checkTable(bytes: Buffer): void {
   const footerOffset = bytes.length - footerBytes;
   if (footerOffset < 0) throw new TableError(0, "it is too short");
@@ -82,6 +127,10 @@ function checkBlock(bytes: Buffer, { offset, size }: Handle): void {
 
 function readBlock(bytes: Buffer, handle: Handle): Buffer {
   checkBlock(bytes, handle);
+  return contentsOf(bytes, handle);
+}
+
+function contentsOf(bytes: Buffer, handle: Handle): Buffer {
   const contents = bytes.subarray(handle.offset, handle.offset + handle.size);
   const type = bytes.readUInt8(handle.offset + handle.size);
   if (type === 0) return contents;
