@@ -102,6 +102,13 @@ describe("evidence across a change of the validators", () => {
     expect(failed).not.toContain("transactions.0.certificate");
   });
 
+  it("names every change once", () => {
+    const bundle = { ...evidenceOf(chain), validatorChanges: [...changes, ...changes] };
+    const { level, checks } = judge(bundle);
+    expect(level).toBe("invalid");
+    expect(checks.filter(({ ok }) => !ok).map(({ name }) => name)).toEqual(["validators"]);
+  });
+
   it("does not take the signatures of the former set for those of the later", () => {
     const former = [1, 2, 3, 4].map(signerOf);
     const stale = withLaterValidators(makeChain(), 1, former);
