@@ -93,6 +93,8 @@ describe.skipIf(!canMount())("nodes with a full disk", { timeout: 120_000 }, () 
     await devnet.up();
     gateway = new TestSender(devnet, devnet.signers.gateway);
     await registerMeter(devnet, meter);
+    // Three of four decide: the last one has the block a moment later.
+    await devnet.settled();
   }, 90_000);
   afterAll(async () => {
     await devnet.down("SIGKILL");
