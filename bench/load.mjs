@@ -105,17 +105,14 @@ export async function runLoad({ transactions, nodes, feed, ratePerSecond, window
   for (const agent of agents) agent.destroy();
   const seconds = (lastFinalMs - startMs) / 1_000;
   const { user, system } = process.cpuUsage(cpuStart);
-  latenciesMs.sort((left, right) => left - right);
+  const final = latenciesMs.length;
   return {
-    final: latenciesMs.length,
+    final,
     refused: Object.fromEntries(refused),
-    lost: transactions.length - latenciesMs.length - sum(refused),
+    lost: transactions.length - final - sum(refused),
     seconds,
-    perSecond: latenciesMs.length / seconds,
-    p50Ms: quantile(latenciesMs, 0.5),
-    p95Ms: quantile(latenciesMs, 0.95),
-    p99Ms: quantile(latenciesMs, 0.99),
-    maxMs: latenciesMs.at(-1) ?? 0,
+    perSecond: final / seconds,
+    ...percentiles(latenciesMs, transactions.length),
     generatorCpuMs: (user + system) / 1_000,
   };
 }
@@ -144,6 +141,22 @@ export function post(url, agent, bytes) {
     });
     sending.end(bytes);
   });
+}
+
+/**
+ * Percentiles over all that was sent: what never became final took infinitely long.
+ *
+ * @param count - How many were sent; not all of them need a latency.
+ */
+export function percentiles(latenciesMs, count) {
+  const never = new Array(count - latenciesMs.length).fill(Number.POSITIVE_INFINITY);
+  const sorted = [...latenciesMs.toSorted((left, right) => left - right), ...never];
+  return {
+    p50Ms: quantile(sorted, 0.5),
+    p95Ms: quantile(sorted, 0.95),
+    p99Ms: quantile(sorted, 0.99),
+    maxMs: sorted.at(-1) ?? 0,
+  };
 }
 
 function quantile(sorted, share) {

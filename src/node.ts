@@ -8,7 +8,7 @@ import { startApi } from "./api/server.ts";
 import { isLedgerError } from "./base/errors.ts";
 import { publicKeyOf } from "./base/format/did.ts";
 import { type Genesis, genesisBlock, parseGenesis } from "./base/format/genesis.ts";
-import type { Clock, Log } from "./base/log.ts";
+import type { Log } from "./base/log.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { openRepaired } from "./ledger/repair.ts";
 import { createExecute } from "./ledger/replay.ts";
@@ -16,7 +16,7 @@ import { SnapshotSource } from "./ledger/snapshot-source.ts";
 import type { LedgerStore } from "./ledger/store.ts";
 import { apiNodeOf } from "./node/api-adapter.ts";
 import { BackgroundPruner } from "./node/background-pruner.ts";
-import { steadyClock } from "./node/clock.ts";
+import { type SteadyClock, steadyClock } from "./node/clock.ts";
 import { checkpointOf, type NodeConfig, readText } from "./node/config.ts";
 import { crashesMax, crashJournalOf, noteRunning, recentCrashes, surface } from "./node/crash.ts";
 import { equivocationReporter } from "./node/equivocation-reporter.ts";
@@ -25,6 +25,7 @@ import { type KeyLock, lockKey } from "./node/key-lock.ts";
 import { nodeLog } from "./node/log.ts";
 import { Membership } from "./node/membership.ts";
 import { injectNative, nativeVerifier } from "./node/native-crypto.ts";
+import type { SystemCall } from "./node/node-transactions.ts";
 import { openContracts } from "./node/open-contracts.ts";
 import { checkNodeKeys, type NodeKeys, openNodeKeys } from "./node/open-keys.ts";
 import { startOwnCalls } from "./node/own-calls.ts";
@@ -53,6 +54,8 @@ type Foundation = {
   readonly keys: NodeKeys;
   readonly log: Log;
   readonly acceptLostVotes: boolean | undefined;
+  /** The operator wants the ledger checked and rebuilt. */
+  readonly isRepair: boolean | undefined;
   readonly need: SnapshotNeed;
   /** Aborted when the node is to stop. */
   readonly signal: AbortSignal;
@@ -65,7 +68,7 @@ type OpenedRecord = Awaited<ReturnType<typeof SigningRecordFile.open>>;
 /** Parts that others call before they exist. */
 type Late = {
   /** Submits a call of the system contract, signed by this node. */
-  submitCall?: (call: { readonly method: string; readonly argsJson: string }) => void;
+  submitCall?: (call: SystemCall) => void;
 };
 
 /** Things to close, last opened first. */
@@ -82,6 +85,8 @@ export async function startNode(
     readonly passphrase: string;
     /** The operator's word, agreed with the others, that a lost record hides no vote. */
     readonly acceptLostVotes?: boolean | undefined;
+    /** The operator wants the ledger checked byte by byte and rebuilt, whatever that drops. */
+    readonly isRepair?: boolean | undefined;
     /** Ends a start that waits for peers. */
     readonly signal?: AbortSignal | undefined;
   },
@@ -101,9 +106,9 @@ export async function startNode(
     const genesisText = readText(config.genesis);
     const genesis = parseGenesis(genesisText);
     const keys = await openNodeKeys(config, options.passphrase);
-    const { acceptLostVotes } = options;
+    const { acceptLostVotes, isRepair } = options;
     const foundation: Foundation = {
-      ...{ config, genesis, genesisText, keys, log, acceptLostVotes },
+      ...{ config, genesis, genesisText, keys, log, acceptLostVotes, isRepair },
       need: new SnapshotNeed({ config, log }),
       signal: stopping.signal,
       restartAbove: (height) => {
@@ -128,7 +133,7 @@ async function restart(foundation: Foundation, closers: Closers, height: number)
     await closeAll(closers);
     await replaceLedger(foundation, height);
     if (signal.aborted) return;
-    await run(foundation, closers);
+    await run({ ...foundation, isRepair: false }, closers);
     log.info({}, "node started again");
   } catch (error) {
     if (!isLedgerError(error, "NODE_STOPPED")) surface(error);
@@ -199,7 +204,7 @@ function makeShell(
     readonly membership: Membership;
     readonly storage: StorageGate;
     readonly votes: Votes | undefined;
-    readonly clock: Clock;
+    readonly clock: SteadyClock;
   },
   late: Late,
 ): NodeShell {
@@ -219,7 +224,7 @@ function makeShell(
     },
     members: () => membership.members(),
     onEquivocation: equivocationReporter({
-      chainId: ledger.chainId,
+      ledger,
       log,
       submit: (call) => late.submitCall?.(call),
     }),
@@ -274,7 +279,7 @@ function judgeVotes(
 
 async function openLedger(
   foundation: Foundation,
-  clock: ReturnType<typeof steadyClock>,
+  clock: SteadyClock,
   closers: Closers,
 ): Promise<{ ledger: Ledger; store: LedgerStore }> {
   const { config, genesis, log } = foundation;
@@ -286,7 +291,9 @@ async function openLedger(
   const execute = createExecute({ chainId: block.chainId, caller, verifier });
   const directory = config.ledgerDirectory;
   const { hasCrashed, endOrderly } = noteRunning(config);
-  const open = () => openRepaired({ directory, genesis: block, log, execute, hasCrashed });
+  const isAlone = genesis.members.length === 1 && config.p2p.peers.length === 0;
+  const damage = { hasCrashed, isAlone, isThorough: foundation.isRepair };
+  const open = () => openRepaired({ directory, genesis: block, log, execute, ...damage });
   const store = await open().catch(async (error: unknown) => {
     if (!isLedgerError(error, "LEDGER_BASE_CORRUPT")) throw error;
     log.error({ ...error.facts }, "the base of the ledger is damaged: fetching a snapshot anew");

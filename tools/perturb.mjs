@@ -6,6 +6,7 @@
  *   npm run perturb -- --seed 7 --from 3 --plans 1    the plan 7.3 again
  *   npm run perturb -- --minutes 30             further plans until the time is over
  *   npm run perturb -- --links proxy            how nodes are joined: namespaces (Linux, root) or proxy
+ *   PERTURB_SLOWNESS=3 npm run perturb          three times the time where others use the machine
  */
 import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";

@@ -20,6 +20,8 @@ export interface ApiNode {
   /** The genesis file, to the byte. */
   readonly genesisText: string;
   readonly ledger: ApiLedger;
+  /** Asked before the ledger is. @throws {LedgerError} NODE_FETCHING_SNAPSHOT while there is none. */
+  checkLedger?(): void;
   /**
    * Admits signed bytes and brings them to the peers.
    *
@@ -103,6 +105,8 @@ export type NodeStatus = {
   readonly validators: readonly ValidatorStatus[];
   /** Validators that were convicted of contradicting themselves, as the ledger records it. */
   readonly equivocations: readonly EquivocationStatus[];
+  /** There while the node fetches a snapshot and has no ledger; then it answers about itself only. */
+  readonly snapshot?: SnapshotProgress | undefined;
   /** Reasons why clients should use another node; empty when ready. */
   readonly notReady: readonly string[];
   /** State root after the tip. */
@@ -113,6 +117,13 @@ export type NodeStatus = {
   readonly refused?: Readonly<Record<string, number>> | undefined;
   /** What the network counts since start and holds now, by name. */
   readonly network?: Readonly<Record<string, number>> | undefined;
+};
+
+/** How far a snapshot is fetched. How many chunks there will be is known with the last one. */
+type SnapshotProgress = {
+  /** Absent: peers are being asked for one. */
+  readonly height: number | undefined;
+  readonly chunks: number;
 };
 
 /** One recorded equivocation; its proof is in the state. */

@@ -39,7 +39,7 @@ export class EventStreams {
   readonly #ledger: ApiLedger;
   readonly #log: Log;
   readonly #bounds: StreamLimits;
-  readonly #clients = new Set<Client>();
+  readonly #clients = new Map<Client, Promise<void>>();
   readonly #unlisten: () => void;
 
   constructor(ledger: ApiLedger, log: Log, bounds: StreamLimits = streamLimits) {
@@ -47,7 +47,7 @@ export class EventStreams {
     this.#log = log;
     this.#bounds = bounds;
     this.#unlisten = ledger.onAppend(() => {
-      for (const client of this.#clients) client.wake();
+      for (const client of this.#clients.keys()) client.wake();
     });
   }
 
@@ -73,20 +73,21 @@ export class EventStreams {
       throw new LedgerError("LEDGER_PRUNED", { height: cursor.height, baseHeight });
     return (response) => {
       const client = new Client(response, this.#bounds);
-      this.#clients.add(client);
-      this.#serve(client, cursor)
+      const served = this.#serve(client, cursor)
         .catch((error: unknown) => this.#onFailure(error))
         .finally(() => {
           this.#clients.delete(client);
           client.cut();
         });
+      this.#clients.set(client, served);
     };
   }
 
-  /** Cuts all clients off. */
-  close(): void {
+  /** Cuts all clients off; returns when nothing reads for them any more. */
+  async close(): Promise<void> {
     this.#unlisten();
-    for (const client of this.#clients) client.cut();
+    for (const client of this.#clients.keys()) client.cut();
+    await Promise.all(this.#clients.values());
   }
 
   async #serve(client: Client, from: ApiCursor): Promise<void> {

@@ -90,6 +90,9 @@ export class Metrics {
     const status = this.#node.status();
     const gauges = this.#gauges;
     gauges.height.set(ledger.tip.height);
+    gauges.baseHeight.set(ledger.baseHeight);
+    gauges.fetchingSnapshot.set(status.snapshot === undefined ? 0 : 1);
+    gauges.snapshotChunks.set(status.snapshot?.chunks ?? 0);
     gauges.blockTime.set(ledger.tip.timestampMs / 1_000);
     gauges.round.set(status.round);
     gauges.peers.set(status.peers.length);
@@ -136,6 +139,12 @@ function gaugesOf(registers: Registry[]) {
     new Gauge({ name: `loopledger_${name}`, help, registers });
   return {
     height: gauge("height", "Height of the last appended block"),
+    baseHeight: gauge("base_height", "Height up to which this node has no blocks, 0: it has all"),
+    fetchingSnapshot: gauge(
+      "fetching_snapshot",
+      "1 while a snapshot is fetched, so that there is no ledger yet",
+    ),
+    snapshotChunks: gauge("snapshot_chunks", "Chunks that are here of the snapshot being fetched"),
     blockTime: gauge("block_time_seconds", "Time in the header of the last appended block"),
     round: gauge("round", "Round of the height that consensus is at"),
     peers: gauge("peers", "Connected peers"),

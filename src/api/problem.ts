@@ -121,4 +121,5 @@ export const commonErrors: readonly ErrorCode[] = [
   "API_REQUEST_INVALID",
   "API_HEADER_TOO_LARGE",
   "API_INTERNAL",
+  "NODE_FETCHING_SNAPSHOT",
 ];

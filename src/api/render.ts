@@ -26,6 +26,7 @@ export function parsed(text: string | undefined): JsonValue {
 export function statusJson({ identity, ledger, status }: ApiNode, now = status()) {
   const { height: decidingHeight, round, phase, catchingUp, stateRoot, notReady } = now;
   const { height, hash, timestampMs } = ledger.tip;
+  const { snapshot } = now;
   const { count: transactions, bytes } = ledger.mempool;
   return {
     name: identity.name,
@@ -33,6 +34,8 @@ export function statusJson({ identity, ledger, status }: ApiNode, now = status()
     chainId: ledger.chainId,
     ...{ height, hash, timestampMs, stateRoot },
     ...{ decidingHeight, round, phase, catchingUp },
+    baseHeight: ledger.baseHeight,
+    snapshot: snapshot ? { height: snapshot.height ?? null, chunks: snapshot.chunks } : null,
     ready: notReady.length === 0,
     notReady,
     validator: identity.validator ?? null,

@@ -51,6 +51,8 @@ type RouteParts = {
   /** Unique, a verb first: the OpenAPI operation id. */
   readonly name: string;
   readonly doc: string;
+  /** It needs no ledger, so it is answered also while there is none. */
+  readonly isAboutNode?: boolean;
   /** The body is the signed bytes of a transaction. */
   readonly takesTransaction?: boolean;
   readonly answers: Readonly<Record<number, RouteAnswer>>;

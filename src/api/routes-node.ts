@@ -10,6 +10,7 @@ const OpenApi = z.record(z.string(), z.unknown());
 export const nodeRoutes: readonly Route[] = [
   route({
     method: "GET",
+    isAboutNode: true,
     path: "/v1/status",
     name: "getStatus",
     doc: "Where the node is: tip, consensus, peers, all validators with height and round, mempool.",
@@ -18,6 +19,7 @@ export const nodeRoutes: readonly Route[] = [
   }),
   route({
     method: "GET",
+    isAboutNode: true,
     path: "/v1/genesis",
     name: "getGenesis",
     doc: "The genesis file, to the byte. Compare its chain id with one you know: this is one node's word.",
@@ -26,6 +28,7 @@ export const nodeRoutes: readonly Route[] = [
   }),
   route({
     method: "GET",
+    isAboutNode: true,
     path: "/health/live",
     name: "getLive",
     doc: "Answers as long as the process serves at all.",
@@ -34,6 +37,7 @@ export const nodeRoutes: readonly Route[] = [
   }),
   route({
     method: "GET",
+    isAboutNode: true,
     path: "/health/ready",
     name: "getReady",
     doc: "Whether clients should use this node, with the reasons if not.",
@@ -49,6 +53,7 @@ export const nodeRoutes: readonly Route[] = [
   }),
   route({
     method: "GET",
+    isAboutNode: true,
     path: "/metrics",
     name: "getMetrics",
     doc: "Metrics in the Prometheus text format.",
@@ -57,6 +62,7 @@ export const nodeRoutes: readonly Route[] = [
   }),
   route({
     method: "GET",
+    isAboutNode: true,
     path: "/openapi.json",
     name: "getOpenApi",
     doc: "This API as an OpenAPI 3.1 document.",

@@ -26,6 +26,11 @@ export const StatusAnswer = z.object({
   round: Count,
   phase: z.string(),
   catchingUp: z.boolean(),
+  baseHeight: Count.describe("Height up to which this node has no blocks; 0: it has all."),
+  snapshot: z
+    .object({ height: Count.nullable(), chunks: Count })
+    .nullable()
+    .describe("How far the snapshot is that it fetches; until then it has no ledger. Null: none."),
   ready: z.boolean(),
   notReady: z.array(z.string()).describe("Why clients should use another node."),
   validator: DidText.nullable().describe("Null: this node follows without voting."),

@@ -6,6 +6,7 @@
  * (1) No request reaches a handler before the guard let it pass and its parts have their form.
  * (2) Every failure is answered as a problem with a code of our own.
  * (3) A body is either the bytes of one transaction, or refused.
+ * (4) No handler runs when `stop` has returned: the ledger that it reads may be closed then.
  */
 import type { AddressInfo } from "node:net";
 import swagger from "@fastify/swagger";
@@ -38,7 +39,7 @@ import {
   problemOf,
   problemType,
 } from "./problem.ts";
-import type { Answer, Route, RouteContext } from "./route.ts";
+import type { Answer, Route, RouteContext, RouteInput } from "./route.ts";
 import { routes } from "./routes.ts";
 
 /** What the server is made of. */
@@ -71,10 +72,14 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
   if (!isLoopback) throw listenFailed(options, "only loopback addresses are served");
   const streams = new EventStreams(node.ledger, log, options.streamLimits);
   const metrics = new Metrics(node, () => streams.count);
-  const app = await buildApp({ node, metrics, streams, openapi: () => app.swagger() }, log);
+  const underWay = new Set<Promise<unknown>>();
+  const context = { node, metrics, streams, openapi: () => app.swagger() };
+  const app = await buildApp(context, { log, underWay });
   const stop = async () => {
-    streams.close();
+    const streamsEnded = streams.close();
     await app.close();
+    await streamsEnded;
+    await Promise.allSettled(underWay);
     metrics.close();
   };
   try {
@@ -93,7 +98,16 @@ function listenFailed({ host, port }: ApiOptions, reason: string, cause?: unknow
   return new LedgerError("API_LISTEN_FAILED", { host, port, reason }, { cause });
 }
 
-async function buildApp(context: RouteContext, log: Log): Promise<FastifyInstance> {
+type Surroundings = {
+  readonly log: Log;
+  /** Handlers that have not settled yet. */
+  readonly underWay: Set<Promise<unknown>>;
+};
+
+async function buildApp(
+  context: RouteContext,
+  { log, underWay }: Surroundings,
+): Promise<FastifyInstance> {
   const app = Fastify({
     bodyLimit: limits.transactionBytesMax,
     requestTimeout: limits.apiRequestMsMax,
@@ -128,7 +142,7 @@ async function buildApp(context: RouteContext, log: Log): Promise<FastifyInstanc
     openapi: { openapi: "3.1.0", info: apiInfo(context), tags: [] },
     transform: jsonSchemaTransform,
   });
-  for (const row of routes) addRoute(app, row, context);
+  for (const row of routes) addRoute(app, row, { context, underWay });
   await app.ready();
   return app;
 }
@@ -150,7 +164,11 @@ function takeOnlyTransactions(app: FastifyInstance): void {
   );
 }
 
-function addRoute(app: FastifyInstance, row: Route, context: RouteContext): void {
+function addRoute(
+  app: FastifyInstance,
+  row: Route,
+  { context, underWay }: { context: RouteContext; underWay: Set<Promise<unknown>> },
+): void {
   app.route({
     method: row.method,
     url: row.path,
@@ -158,23 +176,31 @@ function addRoute(app: FastifyInstance, row: Route, context: RouteContext): void
     exposeHeadRoute: false,
     schema: schemaOf(row),
     handler: async (request, reply) => {
-      const { takesTransaction = false } = row;
-      const contentType = request.headers["content-type"];
-      if (takesTransaction && !Buffer.isBuffer(request.body)) throw contentTypeError(contentType);
-      const lastEventId = request.headers["last-event-id"];
-      const answer = await row.handle(
-        {
-          params: request.params as Record<string, unknown>,
-          query: request.query as Record<string, unknown>,
-          body: takesTransaction ? (request.body as Buffer) : new Uint8Array(0),
-          lastEventId: typeof lastEventId === "string" ? lastEventId : undefined,
-          signal: () => signalOf(reply),
-        },
-        context,
-      );
-      return send(reply, answer);
+      if (row.isAboutNode !== true) context.node.checkLedger?.();
+      const input = inputOf(row, request, reply);
+      const handled = Promise.resolve(row.handle(input, context));
+      underWay.add(handled);
+      try {
+        return send(reply, await handled);
+      } finally {
+        underWay.delete(handled);
+      }
     },
   });
+}
+
+/** @throws {LedgerError} API_CONTENT_TYPE_INVALID */
+function inputOf(row: Route, request: FastifyRequest, reply: FastifyReply): RouteInput {
+  const { takesTransaction = false } = row;
+  const { "content-type": contentType, "last-event-id": lastEventId } = request.headers;
+  if (takesTransaction && !Buffer.isBuffer(request.body)) throw contentTypeError(contentType);
+  return {
+    params: request.params as Record<string, unknown>,
+    query: request.query as Record<string, unknown>,
+    body: takesTransaction ? (request.body as Buffer) : new Uint8Array(0),
+    lastEventId: typeof lastEventId === "string" ? lastEventId : undefined,
+    signal: () => signalOf(reply),
+  };
 }
 
 function send(reply: FastifyReply, answer: Answer): FastifyReply {

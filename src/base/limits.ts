@@ -11,6 +11,8 @@ export const limits = {
   // --- formats ---
   /** A signed transaction, encoded: a batch of 1,000 readings is about 70 KB. */
   transactionBytesMax: 256 * kibibyte,
+  /** The shortest there can be: key, chain and signature, names and arguments of one character. */
+  transactionBytesMin: 148,
   /** A block, encoded: four of them a second still fit a 100 Mbit/s line. */
   blockBytesMax: 4 * mebibyte,
   blockTransactionsMax: 10_000,
@@ -71,6 +73,8 @@ export const limits = {
   proposalPastMsMax: 30_000,
   // --- consensus ---
   roundTimeoutMsBase: 1_000,
+  /** A proposer that waits longer loses its round to the time-out of the others. */
+  blockIntervalMsMax: 500,
   roundTimeoutMsMax: 4_000,
   resendMs: 1_000,
   /** Votes are kept for rounds this near to the own one; round changes have no such limit. */
@@ -120,6 +124,8 @@ export const limits = {
   databaseWriteBufferBytes: 8 * mebibyte,
   /** After a failed write the node goes on with this much free: LevelDB's logs and new tables. */
   storageRoomBytesMin: 32 * mebibyte,
+  /** The same where the signing record is, often a small volume: some records of small blocks. */
+  recordRoomBytesMin: 256 * kibibyte,
   // --- snapshots and pruning (ADR 0022, 0023) ---
   /** Heights between two snapshots; the default is an epoch of proposers, so few headers come along. */
   snapshotIntervalMin: 16,
@@ -134,6 +140,8 @@ export const limits = {
   snapshotValidatorChangesMax: 1_024,
   /** Blocks a pruning node keeps at least: state proofs at recent heights need them. */
   pruningKeepBlocksMin: 128,
+  /** Copies of a damaged ledger that a repair sets aside before it drops blocks. */
+  damagedCopiesMax: 3,
   /** Operations of one batch of pruning: a few milliseconds that no append waits longer for. */
   pruningBatchOperations: 1_000,
   /** Operations of one batch while derived records are rebuilt. */
@@ -179,9 +187,11 @@ export const limits = {
   peerSuspensionMs: 5_000,
   /** Sync requests served at once, to one peer and to all, and the rate for one peer. */
   syncConcurrencyPeerMax: 2,
-  syncConcurrencyMax: 4,
+  syncConcurrencyMax: 16,
   syncRequestsPerSecondMax: 20,
   syncTimeoutMs: 20_000,
+  /** A request is a few bytes, and so is the height of a peer: both have come by then, or fail. */
+  syncStatusTimeoutMs: 3_000,
   // --- evidence ---
   /** A bundle: six transactions of full size, as hexadecimal, and thousands of headers. */
   evidenceBytesMax: 32 * mebibyte,

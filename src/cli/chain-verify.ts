@@ -94,6 +94,12 @@ function described({ summary, problems, problemCount, ...verdict }: StoredChainV
     .map(({ height, what, detail }) => `  ${height ?? "?"}  ${what}: ${detail}`);
   const rest = problemCount - lines.length;
   if (rest > 0) lines.push(`  and ${rest} more`);
+  // Of blocks that lead elsewhere, or are of another chain, people must judge.
+  const isMendable = problems.every(({ what }) => what !== "root" && what !== "expectation");
+  const next = isMendable ? ["to mend it: `loopledger node start --repair`"] : [];
   const upTo = `valid up to height ${verdict.validHeight}, block ${verdict.validHash ?? "none"}`;
-  return [summary, ...(problemCount > 0 ? [upTo, "problems by height:", ...lines] : [])].join("\n");
+  return [
+    summary,
+    ...(problemCount > 0 ? [upTo, "problems by height:", ...lines, ...next] : []),
+  ].join("\n");
 }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { isLedgerError } from "../base/errors.ts";
 import { readNodeConfig } from "../node/config.ts";
-import { crashJournalOf, endOnBrokenInvariant } from "../node/crash.ts";
+import { crashJournalOf, endOnBrokenInvariant, isBrokenInvariant, surface } from "../node/crash.ts";
 import { readPassphrase } from "../node/passphrase.ts";
 import { command, text } from "./command.ts";
 
@@ -19,6 +19,10 @@ export const nodeStart = command({
       "--accept-lost-votes",
       "vote although the signing record is lost; only when agreed with the other stakeholders",
     ],
+    [
+      "--repair",
+      "check the ledger byte by byte and rebuild it, when `chain verify` found damage in it",
+    ],
     ["--until-stdin-ends", "stop also when stdin ends, so that the node ends with its parent"],
   ],
   examples: [
@@ -28,9 +32,10 @@ export const nodeStart = command({
   input: z.strictObject({
     config: text,
     acceptLostVotes: z.boolean().default(false),
+    repair: z.boolean().default(false),
     untilStdinEnds: z.boolean().default(false),
   }),
-  async run({ config: file, acceptLostVotes, untilStdinEnds }, terminal) {
+  async run({ config: file, acceptLostVotes, repair, untilStdinEnds }, terminal) {
     const ended = terminal.interruption();
     const config = readNodeConfig(file);
     const { environment, prompt } = terminal;
@@ -50,12 +55,14 @@ export const nodeStart = command({
     const end = Promise.race([aborted(ended), ...(untilStdinEnds ? [stdinEnd()] : [])]);
     void end.then(() => stop.abort());
     try {
-      const options = { passphrase, acceptLostVotes, signal: stop.signal };
+      const options = { passphrase, acceptLostVotes, isRepair: repair, signal: stop.signal };
       const node = await startNode(config, options);
       terminal.result({ name: config.name, url: node.apiUrl }, `${config.name} at ${node.apiUrl}`);
       await end;
       await node.stop();
     } catch (error) {
+      // Ended and counted like one that comes later: a supervisor must not start it for ever.
+      if (isBrokenInvariant(error)) surface(error);
       // It was told to stop while it waited for a snapshot.
       if (!isLedgerError(error, "NODE_STOPPED")) throw error;
     } finally {

@@ -23,6 +23,18 @@ function equivocationText(found: Status["equivocations"][number]): string {
   return `EQUIVOCATION ${validator} signed two at ${place}; on record since ${recordedAtHeight}`;
 }
 
+function blocksText({ baseHeight }: Status): string {
+  return baseHeight === 0 ? "all" : `from height ${baseHeight + 1} on; earlier ones are not here`;
+}
+
+function snapshotLines({ snapshot }: Status): string[] {
+  if (snapshot === null) return [];
+  const { height, chunks } = snapshot;
+  const what =
+    height === null ? "looking for one" : `that of height ${height}, ${chunks} chunks so far`;
+  return [`snapshot    being fetched: ${what}`];
+}
+
 /** The command. */
 export const nodeStatus = command({
   name: "node status",
@@ -46,7 +58,9 @@ export const nodeStatus = command({
       `node        ${name}, version ${status.version}`,
       `chain       ${chainId}`,
       `height      ${height}, block ${hash}`,
+      `blocks      ${blocksText(status)}`,
       `state root  ${stateRoot}`,
+      ...snapshotLines(status),
       `deciding    height ${status.decidingHeight}, round ${round}, ${phase}`,
       `ready       ${ready ? "yes" : `no: ${notReady.join("; ")}`}`,
       `peers       ${status.peers.length} connected`,

@@ -30,6 +30,8 @@ export const Status = z.object({
   round: Count,
   phase: z.string(),
   catchingUp: z.boolean(),
+  baseHeight: Count,
+  snapshot: z.object({ height: Count.nullable(), chunks: Count }).nullable(),
   ready: z.boolean(),
   notReady: z.array(z.string()),
   validator: z.string().nullable(),

@@ -120,9 +120,7 @@ export type Effect =
   /** Send the pending transactions to the proposer of the next round. */
   | { readonly kind: "forwardTransactions"; readonly validator: PublicKey }
   /** All blocks below `height` are decided elsewhere: fetch them. Repeated while it holds. */
-  | { readonly kind: "catchUp"; readonly height: number }
-  /** That validator still changes rounds at `height`, which is decided: show it our tip. */
-  | { readonly kind: "assist"; readonly validator: PublicKey; readonly height: number };
+  | { readonly kind: "catchUp"; readonly height: number };
 
 /** A new state and what to do. */
 export type Step<S> = { readonly state: S; readonly effects: readonly Effect[] };

@@ -85,8 +85,8 @@ function onMessage(before: ConsensusState, message: ConsensusMessage): Outcome {
   if (validator === before.self || !before.validators.includes(validator)) return unchanged(before);
   const state = noteSeen(before, validator, message);
   if (height > state.height) return unchanged(keepForNextHeight(state, message));
-  if (height < state.height) return onLateMessage(state, message);
-  return state.phase === "decided" ? unchanged(state) : onCurrentMessage(state, message);
+  const isLate = height < state.height || state.phase === "decided";
+  return isLate ? unchanged(state) : onCurrentMessage(state, message);
 }
 
 function noteSeen(state: ConsensusState, validator: PublicKey, at: Position): ConsensusState {
@@ -104,13 +104,6 @@ function keepForNextHeight(state: ConsensusState, message: ConsensusMessage): Co
   const kept = state.future.get(key);
   if (kept !== undefined && kept.round >= message.round) return state;
   return { ...state, future: new Map(state.future).set(key, message) };
-}
-
-/** A vote of a decided height is just late; who still changes rounds there misses the block. */
-function onLateMessage(state: ConsensusState, message: ConsensusMessage): Outcome {
-  const { kind, validator, height } = message;
-  if (kind !== "roundChange") return unchanged(state);
-  return withEffect(state, { kind: "assist", validator, height });
 }
 
 function onCurrentMessage(state: ConsensusState, message: ConsensusMessage): Outcome {

@@ -6,14 +6,15 @@
  * (2) Gas, outcome, changes, events and result are equal on every machine with the same engine
  *     hash. `detail` is for people only.
  * (3) What is not the contract's doing is never an outcome: it is tried once more in a fresh
- *     instance, then `call` throws CONTRACT_NODE_FAULT and the node must stop voting.
+ *     instance, then `call` throws CONTRACT_NODE_FAULT and the node must stop voting. What the
+ *     state throws, a closed store above all, comes out as it is.
  *
  * Calls run one after the other on this thread, behind an asynchronous interface so that they can
  * move to a worker. Who may call a method is up to the contract's own code.
  */
 import { AssertionError, assert } from "../base/assert.ts";
 import { utf8 } from "../base/bytes.ts";
-import { LedgerError } from "../base/errors.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
 import { canonicalJson } from "../base/format/json.ts";
 import { namePattern } from "../base/format/transaction.ts";
 import { type Hash, hashOf } from "../base/hash.ts";
@@ -103,12 +104,14 @@ export class ContractRuntime {
     } catch (error) {
       if (error instanceof AssertionError) throw error;
       installed.sandbox.reset();
+      if (isLedgerError(error)) throw error;
     }
     try {
       return this.#attempt(installed, { request, state, input });
     } catch (cause) {
       if (cause instanceof AssertionError) throw cause;
       installed.sandbox.reset();
+      if (isLedgerError(cause)) throw cause;
       const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
       throw new LedgerError("CONTRACT_NODE_FAULT", { contract, method, reason }, { cause });
     }

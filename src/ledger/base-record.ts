@@ -11,7 +11,7 @@
  * (3) The genesis block is never pruned: it follows from the genesis file.
  */
 import { hexToBytes } from "../base/bytes.ts";
-import { isLedgerError, LedgerError } from "../base/errors.ts";
+import { LedgerError } from "../base/errors.ts";
 import { decodeHeader, encodeHeader, type Header, headerHash } from "../base/format/block.ts";
 import { encode } from "../base/format/codec.ts";
 import { type Certificate, decodeCertificate, encodeCertificate } from "../base/format/message.ts";
@@ -19,7 +19,15 @@ import { TupleReader } from "../base/format/tuple.ts";
 import type { Hash } from "../base/hash.ts";
 import { scheduleBase } from "../base/proposer-schedule.ts";
 import { type Database, entriesOf, isLevelError, type Operation } from "./database.ts";
-import { decodeRecord, familyRange, putRecord, recordKeys } from "./records.ts";
+import {
+  checkVersion,
+  decodeRecord,
+  familyRange,
+  isDamage,
+  putRecord,
+  recordKeys,
+  recordVersion,
+} from "./records.ts";
 
 /** The last height of which no block is here. */
 export type Base = { readonly height: number; readonly hash: Hash };
@@ -31,11 +39,9 @@ export type KeptHeader = {
   readonly certificate: Certificate | undefined;
 };
 
-const version = 0;
-
 /** Makes the write of the base. */
 export function baseOperation({ height, hash }: Base): Operation {
-  return putRecord(recordKeys.base, encode([version, height, hexToBytes(hash)]));
+  return putRecord(recordKeys.base, encode([recordVersion, height, hexToBytes(hash)]));
 }
 
 /** Makes the write of a kept header. */
@@ -54,7 +60,7 @@ export async function readBase(database: Database): Promise<Base | undefined> {
     const record = await database.get(recordKeys.base);
     if (record === undefined) return undefined;
     const reader = TupleReader.decode(decodeRecord(recordKeys.base, record), "base record");
-    reader.integer("version");
+    checkVersion(recordKeys.base, reader.integer("version"));
     const base = { height: reader.integer("height"), hash: reader.hash("hash") };
     reader.end();
     return base;
@@ -145,7 +151,7 @@ async function baseUnlessCorrupt<T>(height: number, read: () => Promise<T>): Pro
   try {
     return await read();
   } catch (cause) {
-    if (isLedgerError(cause, "LEDGER_STORE_CLOSED") || isLevelError(cause)) throw cause;
+    if (!isDamage(cause) || isLevelError(cause)) throw cause;
     throw baseCorrupt(height, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }

@@ -7,6 +7,7 @@ import type { GenesisBlock } from "../base/format/genesis.ts";
 import { valueHashOf } from "../base/hash.ts";
 import type { Verifier } from "../base/keys.ts";
 import { verifyCertificate } from "../base/proof/certificate.ts";
+import { type CertifiedChange, ValidatorSets } from "../base/proof/validator-sets.ts";
 import {
   type Base,
   baseCorrupt,
@@ -18,8 +19,6 @@ import {
 import { type Database, entriesOf } from "./database.ts";
 import { decodeHistory } from "./history.ts";
 import { decodeRecord, familyRange, heightOfKey, stateKeyOf } from "./records.ts";
-import type { ValidatorsChange } from "./snapshot-format.ts";
-import { validatorsAt } from "./snapshot-verify.ts";
 import { StateTree } from "./state-tree.ts";
 import { readValidatorsRows } from "./system-entries.ts";
 import type { StateReader } from "./types.ts";
@@ -73,15 +72,16 @@ export async function checkBase(
   const linked = new Set(
     (await readBaseHeaders(database, base)).map(({ header }) => header.height),
   );
-  const { genesis, state } = context;
+  const { genesis, state, verifier } = context;
   try {
-    const changes = changesOf(kept, state);
+    const sets = new ValidatorSets(genesis, verifier);
+    for (const change of changesOf(kept, state)) sets.followOne(change);
     for (const { header, certificate } of kept) {
       if (certificate === undefined && linked.has(header.height)) continue;
       if (certificate === undefined || header.height > base.height)
         throw baseCorrupt(base.height, `nothing proves the kept header of ${header.height}`);
-      const validators = validatorsAt(header.height, changes, context);
-      verifyCertificate(certificate, header, { ...context, chainId: genesis.chainId, validators });
+      const validators = sets.at(header.height);
+      verifyCertificate(certificate, header, { chainId: genesis.chainId, validators, verifier });
     }
   } catch (cause) {
     if (!isLedgerError(cause)) throw cause;
@@ -90,7 +90,7 @@ export async function checkBase(
   return kept;
 }
 
-function changesOf(kept: readonly KeptHeader[], state: StateReader): ValidatorsChange[] {
+function changesOf(kept: readonly KeptHeader[], state: StateReader): CertifiedChange[] {
   const byHeight = new Map(kept.map((each) => [each.header.height, each]));
   return readValidatorsRows(state).flatMap(({ height, validators }) => {
     const { header, certificate } = byHeight.get(height) ?? {};

@@ -21,7 +21,16 @@ import { TupleReader } from "../base/format/tuple.ts";
 import type { Hash } from "../base/hash.ts";
 import { type KeptHeader, readKept } from "./base-record.ts";
 import { type Database, keysOf, type Operation } from "./database.ts";
-import { decodeRecord, familyRange, heightOfKey, putRecord, recordKeys } from "./records.ts";
+import {
+  checkVersion,
+  decodeRecord,
+  familyRange,
+  heightOfKey,
+  isDamage,
+  putRecord,
+  recordKeys,
+  recordVersion,
+} from "./records.ts";
 
 /** The tip record. */
 export type TipRecord = { readonly chainId: Hash; readonly height: number; readonly hash: Hash };
@@ -37,8 +46,6 @@ export type StoredBlock = {
 
 /** A header as stored, alone or with its block. */
 export type StoredHeader = KeptHeader & { readonly hash: Hash };
-
-const version = 0;
 
 /** Makes the writes that keep a block; for the genesis there is no certificate. */
 export function blockOperations(block: Block, certificate: Certificate | undefined): Operation[] {
@@ -65,7 +72,7 @@ export function receiptOperations(
 
 /** Makes the write of the tip record. */
 export function tipOperation({ chainId, height, hash }: TipRecord): Operation {
-  const payload = encode([version, hexToBytes(chainId), height, hexToBytes(hash)]);
+  const payload = encode([recordVersion, hexToBytes(chainId), height, hexToBytes(hash)]);
   return putRecord(recordKeys.tip, payload);
 }
 
@@ -101,13 +108,13 @@ export class BlockStore {
   /**
    * Reads the tip record; `undefined` when there is none.
    *
-   * @throws {LedgerError} LEDGER_RECORD_CORRUPT or CODEC_INVALID
+   * @throws {LedgerError} LEDGER_RECORD_CORRUPT, CODEC_INVALID or LEDGER_VERSION_UNKNOWN
    */
   async readTip(): Promise<TipRecord | undefined> {
     const payload = await this.#read(recordKeys.tip);
     if (payload === undefined) return undefined;
     const reader = TupleReader.decode(payload, "tip record");
-    reader.integer("version");
+    checkVersion(recordKeys.tip, reader.integer("version"));
     const chainId = reader.hash("chainId");
     const height = reader.integer("height");
     const hash = reader.hash("hash");
@@ -214,8 +221,7 @@ async function corruptBlockUnless<T>(height: number, read: () => T | Promise<T>)
   try {
     return await read();
   } catch (cause) {
-    if (isLedgerError(cause, "LEDGER_STORE_CLOSED")) throw cause;
-    if (isLedgerError(cause, "LEDGER_BASE_CORRUPT")) throw cause;
+    if (isLedgerError(cause, "LEDGER_BASE_CORRUPT") || !isDamage(cause)) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new LedgerError("LEDGER_BLOCK_CORRUPT", { height, reason }, { cause });
   }

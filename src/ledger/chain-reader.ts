@@ -3,7 +3,7 @@
  * makes proofs; they are verified by src/base/proof. Nothing here changes anything.
  */
 import { assert } from "../base/assert.ts";
-import { LedgerError } from "../base/errors.ts";
+import { isLedgerError, LedgerError } from "../base/errors.ts";
 import type { Header } from "../base/format/block.ts";
 import { decodeReceipt, type Receipt } from "../base/format/receipt.ts";
 import { decodeTransaction } from "../base/format/transaction.ts";
@@ -53,14 +53,19 @@ export class ChainReader {
     }
   }
 
-  /** Returns where a final transaction is and what became of it. */
+  /**
+   * Returns where a final transaction is and what became of it; `undefined` also for one that is
+   * pruned, however far its deletion is.
+   */
   async findFinal(id: Hash): Promise<Extract<TransactionStatus, { status: "final" }> | undefined> {
     const place = await this.#store.findTransaction(id);
-    if (place === undefined) return undefined;
+    if (place === undefined || place.height <= this.#store.baseHeight) return undefined;
     const { height, index } = place;
     const receipt = this.#recent.get(height)?.receipts[index];
     if (receipt !== undefined) return { status: "final", height, index, receipt };
-    const bytes = (await this.#store.readReceipts(height))[index];
+    const receipts = await this.#readReceipts(height);
+    if (receipts === undefined) return undefined;
+    const bytes = receipts[index];
     assert(bytes !== undefined, "every indexed transaction has a receipt");
     return { status: "final", height, index, receipt: decodeReceipt(bytes) };
   }
@@ -101,10 +106,11 @@ export class ChainReader {
   /**
    * Proves a state value or its absence after a height, by default the tip's.
    *
-   * @throws {LedgerError} LEDGER_PROOF_UNAVAILABLE when the state tree of that height is not kept.
+   * @throws {LedgerError} LEDGER_PROOF_UNAVAILABLE when the state tree of that height is not kept;
+   *   LEDGER_RECORD_CORRUPT when the value is damaged.
    */
   async proveState(key: string, height = this.#store.tip.height): Promise<StateProof> {
-    const tree = this.#store.stateTreeAt(height);
+    const tree = await this.#store.stateTreeAt(height);
     const stored = tree === undefined ? undefined : await this.#store.readCertified(height);
     if (tree === undefined || stored === undefined) {
       const { tip, baseHeight } = this.#store;
@@ -116,8 +122,7 @@ export class ChainReader {
     const head = { header, certificate, key };
     const inclusion = tree.proveInclusion(key);
     if (inclusion !== undefined) {
-      const value = (await this.#store.readValueAt(key, height))?.value;
-      assert(value !== undefined, "every key of the state tree has a value");
+      const value = await this.#store.readProvenValue(key, height, tree.get(key) as Hash);
       return { ...head, value, inclusion };
     }
     const absence = tree.proveAbsence(key);
@@ -155,6 +160,16 @@ export class ChainReader {
       if (events.length >= query.limit) break;
     }
     return { events, next };
+  }
+
+  /** Returns `undefined` when they are pruned meanwhile. */
+  async #readReceipts(height: number): Promise<Uint8Array[] | undefined> {
+    try {
+      return await this.#store.readReceipts(height);
+    } catch (error) {
+      if (isLedgerError(error, "LEDGER_PRUNED")) return undefined;
+      throw error;
+    }
   }
 
   async #eventsOf(height: number): Promise<readonly LedgerEvent[]> {

@@ -95,13 +95,15 @@ type Compactable = {
 
 /**
  * A LevelDB that can be opened anew under its users. While that goes on, reads wait for it; the
- * synchronous one cannot and throws LEDGER_STORE_CLOSED, like all others once it is closed.
+ * synchronous one cannot and throws LEDGER_STORE_CLOSED, like all others once it is closed. What
+ * its owner closed is never opened again.
  */
 class LevelDatabase implements Database {
   readonly #directory: string;
   readonly #open: () => Promise<LevelStore>;
   #level: LevelStore | undefined;
   #renewing: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(directory: string, open: () => Promise<LevelStore>, level: LevelStore) {
     this.#directory = directory;
@@ -130,6 +132,7 @@ class LevelDatabase implements Database {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#renewing?.catch(() => {});
     const level = this.#level;
     this.#level = undefined;
@@ -151,6 +154,7 @@ class LevelDatabase implements Database {
   }
 
   async #renew(): Promise<void> {
+    if (this.#isClosed) throw this.#closed();
     const level = this.#level;
     this.#level = undefined;
     await level?.close();
@@ -174,8 +178,7 @@ class LevelDatabase implements Database {
   }
 
   #opened(): LevelStore {
-    if (this.#level === undefined)
-      throw new LedgerError("LEDGER_STORE_CLOSED", { directory: this.#directory });
+    if (this.#level === undefined) throw this.#closed();
     return this.#level;
   }
 
@@ -185,9 +188,12 @@ class LevelDatabase implements Database {
       return await work();
     } catch (cause) {
       if (this.#level === level) throw cause;
-      const directory = this.#directory;
-      throw new LedgerError("LEDGER_STORE_CLOSED", { directory }, { cause });
+      throw this.#closed(cause);
     }
+  }
+
+  #closed(cause?: unknown): LedgerError {
+    return new LedgerError("LEDGER_STORE_CLOSED", { directory: this.#directory }, { cause });
   }
 }
 
@@ -196,12 +202,16 @@ export function isLevelError(error: unknown): boolean {
   return String(codeOf(error)).startsWith("LEVEL_");
 }
 
+/** Tells whether LevelDB threw it because its files are damaged. */
+export function isLevelCorruption(error: unknown): boolean {
+  return codeOf(error) === "LEVEL_CORRUPTION";
+}
+
 /** Returns the error for what LevelDB threw; all other errors come back as they are. */
 export function unreadable(error: unknown, directory: string): unknown {
   if (!isLevelError(error)) return error;
-  const code = codeOf(error);
-  const reason = error instanceof Error ? error.message : String(code);
-  const facts = { directory, reason, salvageable: code === "LEVEL_CORRUPTION" };
+  const reason = error instanceof Error ? error.message : String(codeOf(error));
+  const facts = { directory, reason, salvageable: isLevelCorruption(error) };
   return new LedgerError("LEDGER_STORE_UNREADABLE", facts, { cause: error });
 }
 
@@ -249,6 +259,23 @@ export async function* entriesOf(
 /** Walks over all keys of a range. */
 export async function* keysOf(database: Database, range: DatabaseRange): AsyncGenerator<string> {
   yield* walk(database.keys(range));
+}
+
+/** Deletes a range from its end to its beginning, or what of it is wanted gone; not synced. */
+export async function deleteRange(
+  database: Database,
+  range: DatabaseRange,
+  isWanted: (key: string) => boolean = () => true,
+): Promise<void> {
+  let operations: Operation[] = [];
+  for await (const key of keysOf(database, { ...range, reverse: true })) {
+    if (!isWanted(key)) continue;
+    operations.push({ type: "del", key });
+    if (operations.length < limits.repairBatchOperations) continue;
+    await database.batch(operations, { sync: false });
+    operations = [];
+  }
+  await database.batch(operations, { sync: false });
 }
 
 async function* walk<T>(iterator: DatabaseIterator<T>): AsyncGenerator<T> {

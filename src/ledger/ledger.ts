@@ -169,8 +169,7 @@ export class Ledger {
   /** Tells whether the next block has something to hold: a transaction, or a due heartbeat. */
   hasWork(nowMs: number): boolean {
     const timestampMs = nextTimeMs(this.#head, nowMs);
-    this.#mempool.expire(timestampMs);
-    return this.#mempool.count > 0 || isHeartbeatDue(this.#head, timestampMs);
+    return this.#mempool.holdsFor(timestampMs) || isHeartbeatDue(this.#head, timestampMs);
   }
 
   /**

@@ -66,17 +66,24 @@ export async function damagedTables(directory: string): Promise<FileProblem[]> {
 }
 
 /**
- * Checks the logs, of which LevelDB drops damaged stretches in silence. One that merely ends within
- * a batch is what every kill may leave, and no problem here.
+ * Checks the logs, of which LevelDB drops damaged stretches in silence. That the newest one ends
+ * within a batch, or in zeros, is what a kill or power cut may leave, and no problem here: what it
+ * lost came last.
  */
 export async function damagedLogs(directory: string): Promise<FileProblem[]> {
   const problems: FileProblem[] = [];
-  for (const file of (await readdir(directory)).sort()) {
-    if (!/^\d+\.log$/.test(file)) continue;
-    const problem = logProblem(await readFile(join(directory, file)));
-    if (problem !== undefined && problem.reason !== tornReason) problems.push({ file, ...problem });
+  const logs = (await readdir(directory)).filter((file) => /^\d+\.log$/.test(file)).sort();
+  for (const file of logs) {
+    const bytes = await readFile(join(directory, file));
+    const problem = logProblem(bytes);
+    if (problem === undefined || (file === logs.at(-1) && isEnd(problem, bytes))) continue;
+    problems.push({ file, ...problem });
   }
   return problems;
+}
+
+function isEnd({ offset, reason }: Problem, bytes: Buffer): boolean {
+  return reason === tornReason || bytes.subarray(offset).every((byte) => byte === 0);
 }
 
 /** Names the finished tables over which LevelDB may end the process, see `isWalkable`. */

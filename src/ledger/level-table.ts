@@ -49,17 +49,18 @@ export function isFinished(bytes: Buffer): boolean {
 }
 
 /**
- * Tells whether LevelDB can walk over a table, whose values may be damaged: its index holds, and
- * every block has the form of entries with keys as long as LevelDB's own. Over anything else it may
- * end the process.
+ * Tells whether LevelDB can walk over a table, and write it anew, though values may be damaged: its
+ * index holds, and every block has the form of entries with keys as long as LevelDB's own, in
+ * order. Over anything else it may end the process.
  */
 export function isWalkable(bytes: Buffer): boolean {
   try {
     const footer = new Cursor(bytes.subarray(bytes.length - footerBytes));
     const metaindex = footer.handle();
     handlesIn(readBlock(bytes, metaindex)).map((handle) => readBlock(bytes, handle));
+    let last: Buffer | undefined;
     for (const handle of handlesIn(readBlock(bytes, footer.handle())))
-      checkEntries(contentsOf(bytes, handle));
+      last = checkEntries(contentsOf(bytes, handle), last);
     return true;
   } catch (error) {
     if (error instanceof TableError || error instanceof RangeError) return false;
@@ -67,30 +68,46 @@ export function isWalkable(bytes: Buffer): boolean {
   }
 }
 
-/** LevelDB's own end of every key: sequence and kind. */
+/** LevelDB's own end of every key: kind and sequence, little-endian; the newest comes first. */
 const keyTailBytes = 8;
 
-/** @throws {RangeError} when the contents of a block are no entries. */
-function checkEntries(block: Buffer): void {
+/**
+ * @param before - The last key of the block before.
+ * @returns The last key.
+ * @throws {RangeError} when the contents of a block are no entries in order.
+ */
+function checkEntries(block: Buffer, before: Buffer | undefined): Buffer | undefined {
   const restarts = block.readUInt32LE(block.length - 4);
   const end = block.length - 4 * (restarts + 1);
   const cursor = new Cursor(block);
   const starts = new Set<number>();
-  let keyBytes = 0;
+  let last = before;
+  let key: Buffer = Buffer.alloc(0);
   while (cursor.offset < end) {
     const start = cursor.offset;
     const sharedBytes = cursor.varint();
-    if (sharedBytes > keyBytes) throw new RangeError("a key shares more than there is");
+    if (sharedBytes > key.length) throw new RangeError("a key shares more than there is");
     if (sharedBytes === 0) starts.add(start);
     const ownBytes = cursor.varint();
     const valueBytes = cursor.varint();
-    keyBytes = sharedBytes + ownBytes;
-    if (keyBytes < keyTailBytes) throw new RangeError("a key is too short");
+    const own = block.subarray(cursor.offset, cursor.offset + ownBytes);
+    key = Buffer.concat([key.subarray(0, sharedBytes), own]);
+    if (key.length < keyTailBytes) throw new RangeError("a key is too short");
+    if (last !== undefined && !isAfter(key, last)) throw new RangeError("keys are not in order");
+    last = key;
     cursor.offset += ownBytes + valueBytes;
   }
   if (cursor.offset !== end) throw new RangeError("entries do not end where they must");
   for (let place = end; place < block.length - 4; place += 4)
     if (!starts.has(block.readUInt32LE(place))) throw new RangeError("a restart is no entry");
+  return last;
+}
+
+function isAfter(key: Buffer, before: Buffer): boolean {
+  const [own, former] = [key, before].map((each) => each.subarray(0, -keyTailBytes));
+  const order = Buffer.compare(own as Buffer, former as Buffer);
+  const tailOf = (each: Buffer) => each.readBigUInt64LE(each.length - keyTailBytes);
+  return order > 0 || (order === 0 && tailOf(key) < tailOf(before));
 }
 
 function checkTable(bytes: Buffer): void {

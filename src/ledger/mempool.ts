@@ -139,7 +139,18 @@ export class Mempool {
     this.#onDropped(id, code);
   }
 
-  /** Drops what no block of that time or a later one can hold. */
+  /** Tells whether a block of that time could hold anything pending. */
+  holdsFor(timeMs: number): boolean {
+    if (this.#byId.size === 0) return false;
+    if (timeMs < this.#expiryMsMin) return true;
+    for (const { expiresAtMs } of this.#byId.values()) if (expiresAtMs > timeMs) return true;
+    return false;
+  }
+
+  /**
+   * Drops what no block of that time or a later one can hold. Only for the time of a final block:
+   * by a clock alone, a block that is dated earlier may still be decided with what seems expired.
+   */
   expire(timeMs: number): void {
     if (timeMs < this.#expiryMsMin) return;
     const expired: Hash[] = [];

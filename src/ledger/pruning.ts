@@ -11,7 +11,8 @@
  * (2) A kill at any moment only leaves more than needed: the mark `m/pruning` makes the next start
  *     go on. The index of a block's transactions goes before the block that it follows from.
  * (3) Of each state key the last value at or below the base stays, unless it was deleted by then.
- * (4) No batch is larger than `pruningBatchOperations`; appends go in between.
+ * (4) No batch is larger than `pruningBatchOperations`, but that which moves the base: it writes
+ *     and deletes kept headers, some 1,024 of each. Appends go in between.
  */
 import { decodeReceipt } from "../base/format/receipt.ts";
 import { decodeTransaction } from "../base/format/transaction.ts";
@@ -28,6 +29,7 @@ import {
   putRecord,
   recordKeys,
   stateKeyOf,
+  unlessDamaged,
 } from "./records.ts";
 import { snapshotHeights } from "./state-store.ts";
 import type { LedgerStore } from "./store.ts";
@@ -36,8 +38,6 @@ import { readValidatorsRows } from "./system-entries.ts";
 
 /** How a store is pruned. */
 export type PruneOptions = {
-  /** A height whose certified header stays as long as it is there, such as a checkpoint's. */
-  readonly keptHeight?: number | undefined;
   /** Default `pruningBatchOperations`; at least 2. */
   readonly batchOperations?: number | undefined;
   /** Lets others have their turn between two batches; may throw to end it. */
@@ -64,12 +64,14 @@ export async function isPruning({ records }: LedgerStore): Promise<boolean> {
 /**
  * Makes a snapshot height the base. What lies below is still on disk, but answered no more.
  *
+ * @param options - `keptHeight`: a height whose certified header stays as long as it is there, such
+ *   as a checkpoint's.
  * @throws {LedgerError} as the store's reads and appends
  */
 export async function moveBase(
   store: LedgerStore,
   height: number,
-  { keptHeight }: Pick<PruneOptions, "keptHeight"> = {},
+  { keptHeight }: { readonly keptHeight?: number | undefined } = {},
 ): Promise<void> {
   const kept = new Map<number, KeptHeader>();
   for (let each = scheduleBase(height + 1); each < height; each += 1)
@@ -82,8 +84,28 @@ export async function moveBase(
   }
   const hash = (await store.readCertified(height))?.hash as Hash;
   const mark = putRecord(recordKeys.pruning, new Uint8Array(0));
-  const operations = [...kept.values()].map(keptOperation);
-  await store.records.rebase({ height, hash }, [...operations, mark]);
+  const headers = [...kept.values()].filter((each) => isProven(each, height));
+  const outdated = await outdatedHeaders(
+    store,
+    new Set(headers.map(({ header }) => header.height)),
+  );
+  await store.records.rebase({ height, hash }, [...headers.map(keptOperation), ...outdated, mark]);
+}
+
+/** By its certificate, or by the headers that lead to that of the base. */
+function isProven({ header, certificate }: KeptHeader, base: number): boolean {
+  return certificate !== undefined || header.height >= scheduleBase(base + 1);
+}
+
+/** Headers kept for a former base; nothing proves them any more once the new one stands. */
+async function outdatedHeaders(
+  { records: { database } }: LedgerStore,
+  kept: ReadonlySet<number>,
+): Promise<Operation[]> {
+  const operations: Operation[] = [];
+  for await (const key of keysOf(database, familyRange("k")))
+    if (!kept.has(heightOfKey(key) as number)) operations.push({ type: "del", key });
+  return operations;
 }
 
 /**
@@ -100,7 +122,6 @@ export async function sweepBelowBase(store: LedgerStore, options: PruneOptions):
   await sweep.blocks();
   await sweep.undoLists();
   await sweep.history();
-  await sweep.keptHeaders(new Set([...changeHeights(store), options.keptHeight]));
   for (const family of compactedFamilies) {
     await records.database.compact?.(familyRange(family));
     await options.pause();
@@ -153,17 +174,6 @@ class Sweep {
     }
   }
 
-  /** Headers kept for a former base go, but those that proofs of the validators need. */
-  async keptHeaders(certified: ReadonlySet<number | undefined>): Promise<void> {
-    const from = scheduleBase(this.#base + 1);
-    const keys: string[] = [];
-    for await (const key of keysOf(this.#records.database, familyRange("k"))) {
-      const height = heightOfKey(key) as number;
-      if (height < from && !certified.has(height)) keys.push(key);
-    }
-    await this.#delete(keys);
-  }
-
   async #pages(
     range: { readonly gte: string; readonly lt: string },
     work: (keys: readonly string[]) => Promise<void>,
@@ -191,15 +201,11 @@ class Sweep {
   /** Either record names the transactions, so damage to one of them loses nothing. */
   async #idsOf(height: number): Promise<readonly Hash[]> {
     const { blocks } = this.#records;
-    try {
-      const receipts = await blocks.readReceipts(height);
-      if (receipts !== undefined)
-        return receipts.map((bytes) => decodeReceipt(bytes).transactionId);
-    } catch {
-      // The block follows.
-    }
-    const stored = await blocks.read(height).catch(() => undefined);
-    return stored?.block.transactions.map((bytes) => decodeTransaction(bytes).id) ?? [];
+    const ofReceipts = async () =>
+      (await blocks.readReceipts(height))?.map((bytes) => decodeReceipt(bytes).transactionId);
+    const ofBlock = async () =>
+      (await blocks.read(height))?.block.transactions.map((bytes) => decodeTransaction(bytes).id);
+    return (await unlessDamaged(ofReceipts())) ?? (await unlessDamaged(ofBlock())) ?? [];
   }
 
   /** (3) */

@@ -28,9 +28,9 @@
  * With a base, they follow from the history at the base, which a certified state root proves.
  */
 import { crc32 } from "node:zlib";
-import { LedgerError } from "../base/errors.ts";
+import { type ErrorCode, isLedgerError, LedgerError } from "../base/errors.ts";
 import type { Hash } from "../base/hash.ts";
-import type { DatabaseRange, Operation } from "./database.ts";
+import { type DatabaseRange, isLevelCorruption, type Operation } from "./database.ts";
 
 const checksumBytes = 4;
 const heightDigits = 12;
@@ -98,6 +98,20 @@ export function putRecord(key: string, payload: Uint8Array): Operation {
   return { type: "put", key, value: encodeRecord(key, payload) };
 }
 
+/** Version of the records that state one: `m/tip` and `m/base`. */
+export const recordVersion = 0;
+
+/** Refuses a record of a later version, which must be taken neither for this one nor for damage. */
+export function checkVersion(record: string, version: number): void {
+  if (version !== recordVersion)
+    throw new LedgerError("LEDGER_VERSION_UNKNOWN", { record, version });
+}
+
+/** Makes the write of the mark that has the next open check and rebuild all derived records. */
+export function rebuildingOperation(): Operation {
+  return putRecord(recordKeys.rebuilding, new Uint8Array(0));
+}
+
 /**
  * Takes the payload out of its envelope, without copying it.
  *
@@ -124,4 +138,37 @@ function heightText(height: number): string {
 
 function checksumOf(key: string, payload: Uint8Array): number {
   return crc32(payload, crc32(separator, crc32(key)));
+}
+
+/** What bytes that are not whole, or not what they should be, lead to. */
+const damageCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  "CODEC_INVALID",
+  "LEDGER_BASE_CORRUPT",
+  "LEDGER_BLOCK_CORRUPT",
+  "LEDGER_HOLE",
+  "LEDGER_RECORD_CORRUPT",
+  "SNAPSHOT_INVALID",
+]);
+
+/**
+ * Reads what may be damaged.
+ *
+ * @returns `undefined` when it is. A disk that cannot be read at the moment says nothing of what
+ *   is on it: that and all other faults are thrown on.
+ */
+export async function unlessDamaged<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Tells whether an error says that bytes are damaged, and not that they could not be read: for want
+ * of file descriptors, say, or because they are of a later version.
+ */
+export function isDamage(error: unknown): boolean {
+  return (isLedgerError(error) && damageCodes.has(error.code)) || isLevelCorruption(error);
 }

@@ -4,8 +4,8 @@
  *
  * | what open found | what is done |
  * |---|---|
- * | LevelDB cannot read its files, or a table is damaged after a crash | damaged files are put aside; then all checks as for any store |
- * | LEDGER_HOLE, LEDGER_BLOCK_CORRUPT at a height | blocks from there on are dropped; peers have them |
+ * | LevelDB cannot read its files, or a table is damaged after a crash | damaged files are put aside (salvage.ts), then the state is rebuilt |
+ * | LEDGER_HOLE, LEDGER_BLOCK_CORRUPT at a height | blocks from there on are dropped (truncate.ts); peers have them |
  * | the same at height 0 | the genesis block is written again: it follows from the genesis file |
  * | LEDGER_STATE_CORRUPT | receipts, index, state and history are made anew from the blocks |
  * | LEDGER_BASE_CORRUPT | nothing here: the caller fetches a snapshot anew |
@@ -14,14 +14,14 @@
  *
  * (1) A kill during a repair only makes it begin again: the mark `m/rebuilding` is on disk before
  *     the first derived record goes, and leaves after the last one came.
- * (2) A block is only dropped when it is damaged, missing, or stands above such a one.
+ * (2) A block is only dropped when it is damaged, missing, or stands above such a one. Derived
+ *     records only go after all blocks were found whole.
  * (3) Blocks that are whole but lead to other roots than certified are never touched: that is
  *     LEDGER_ROOT_DIFFERS, a matter for people.
  *
  * A dropped block was certified, so its height cannot be decided otherwise; what this validator
  * signed is in its signing record, outside of this directory (D15).
  */
-import { existsSync } from "node:fs";
 import { LedgerError } from "../base/errors.ts";
 import type { Block, Header } from "../base/format/block.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
@@ -30,26 +30,22 @@ import { limits } from "../base/limits.ts";
 import { merkleRoot } from "../base/proof/merkle.ts";
 import { type Base, readBase, readBaseHeader } from "./base-record.ts";
 import { readBaseState } from "./base-state.ts";
+import { BlockStore, blockOfGenesis, blockOperations, receiptOperations } from "./block-store.ts";
+import { type Database, deleteRange, openDatabase, unreadable } from "./database.ts";
 import {
-  BlockStore,
-  blockOfGenesis,
-  blockOperations,
-  receiptOperations,
-  tipOperation,
-} from "./block-store.ts";
-import {
-  type Database,
-  type DatabaseRange,
-  keysOf,
-  type Operation,
-  openDatabase,
-  salvageDatabase,
-  unreadable,
-} from "./database.ts";
-import { checkLevelFiles, damagedLogs, damagedTables } from "./level-files.ts";
-import { derivedFamilies, familyRange, heightOfKey, putRecord, recordKeys } from "./records.ts";
+  derivedFamilies,
+  familyRange,
+  heightOfKey,
+  putRecord,
+  rebuildingOperation,
+  recordKeys,
+  unlessDamaged,
+} from "./records.ts";
+import { checkFiles, isTableDamaged, markIfLost, salvage } from "./salvage.ts";
 import { encodeStateValue, StateStore } from "./state-store.ts";
-import { LedgerStore, type StoreOptions } from "./store.ts";
+import { LedgerStore } from "./store.ts";
+import type { StoreOptions } from "./store-types.ts";
+import { truncateFrom } from "./truncate.ts";
 import type { Execute, Executed } from "./types.ts";
 
 /** What a store is opened and mended with. */
@@ -57,9 +53,9 @@ export type RepairOptions = StoreOptions & {
   /** Executes blocks again; must give what the validators certified. */
   readonly execute: Execute;
   /**
-   * Takes the store for damaged whatever `open` finds: checks the files byte by byte, puts damaged
-   * ones aside, and rebuilds from the blocks. For an operator whom `chain verify` told so: `open`
-   * does not read old receipts and history, and so does not see damage there.
+   * The operator asks for it, as `chain verify` said: the store counts as damaged whatever `open`
+   * finds, which does not read old receipts and history. All files are checked byte by byte,
+   * damaged ones put aside, and everything is rebuilt from the blocks.
    */
   readonly isThorough?: boolean | undefined;
   /**
@@ -68,6 +64,8 @@ export type RepairOptions = StoreOptions & {
    * again.
    */
   readonly hasCrashed?: boolean | undefined;
+  /** There is nobody to fetch blocks from: none is given up then, unless `isThorough`. */
+  readonly isAlone?: boolean | undefined;
 };
 
 /** More rounds than this make no progress: a rebuild meets each damaged block only once. */
@@ -78,15 +76,15 @@ const repairsMax = 16;
  * may be lower afterwards than it was: fetch the missing blocks from peers.
  *
  * @throws {LedgerError} what cannot be mended: LEDGER_CHAIN_MISMATCH, LEDGER_ROOT_DIFFERS,
- *   LEDGER_STORE_LOCKED, LEDGER_STORE_UNREADABLE.
+ *   LEDGER_STORE_LOCKED, LEDGER_STORE_UNREADABLE, LEDGER_REPAIR_REFUSED.
  */
 export async function openRepaired(options: RepairOptions): Promise<LedgerStore> {
   let damage: LedgerError | undefined;
-  if (options.isThorough === true) await expectDamage(options);
-  else await checkFiles(options);
+  await checkFiles(options);
   for (let repairs = 0; repairs < repairsMax; repairs += 1) {
     try {
       if (damage !== undefined) await repair(options, damage);
+      await markIfLost(options);
       return await LedgerStore.open(options);
     } catch (error) {
       if (!(error instanceof LedgerError) || !(await isMendable(error, options))) throw error;
@@ -97,38 +95,6 @@ export async function openRepaired(options: RepairOptions): Promise<LedgerStore>
     }
   }
   throw damage as LedgerError;
-}
-
-/**
- * Drops the blocks from a height on, and those right below that are damaged as well; the last whole
- * one becomes the tip.
- */
-export async function truncateFrom(
-  database: Database,
-  genesis: GenesisBlock,
-  damagedHeight: number,
-): Promise<void> {
-  const blocks = new BlockStore(database);
-  const readWhole = async (height: number) =>
-    await blocks.readCertified(height).catch(() => undefined);
-  const base = await readBase(database);
-  let height = damagedHeight;
-  let kept = await readWhole(height - 1);
-  while (kept === undefined && height > (base?.height ?? 0) + 1) {
-    height -= 1;
-    kept = await readWhole(height - 1);
-  }
-  const isFrom = (family: "b" | "c") => ({
-    ...familyRange(family),
-    gte: family === "b" ? recordKeys.block(height) : recordKeys.certificate(height),
-  });
-  // What follows from the dropped blocks goes by a rebuild.
-  await database.batch([rebuildingMark()], { sync: true });
-  // From the top down, so that a kill leaves no hole that was not there.
-  for (const range of [isFrom("b"), isFrom("c")]) await deleteRange(database, range);
-  const { chainId } = genesis;
-  const tip = { chainId, height: height - 1, hash: kept?.hash ?? base?.hash ?? chainId };
-  await database.batch([tipOperation(tip)], { sync: true });
 }
 
 /**
@@ -143,13 +109,12 @@ export async function rebuildState(
   genesis: GenesisBlock,
   execute: Execute,
 ): Promise<void> {
-  await database.batch([rebuildingMark()], { sync: true });
+  await database.batch([rebuildingOperation()], { sync: true });
   const blocks = new BlockStore(database);
-  if ((await blocks.read(0)) === undefined) throw new LedgerError("LEDGER_HOLE", { height: 0 });
+  const greatest = await checkBlocks(database, genesis);
   const begun = await beginRebuild(database, genesis);
   const { states } = begun;
   let { parent } = begun;
-  const { greatest } = await blocks.scanHeights(parent.header.height);
   for (let height = parent.header.height + 1; height <= greatest; height += 1) {
     const block = await readNext(blocks, parent);
     const { header, transactions } = block;
@@ -164,6 +129,20 @@ export async function rebuildState(
     parent = block;
   }
   await database.batch([{ type: "del", key: recordKeys.rebuilding }], { sync: true });
+}
+
+/** (2) @returns The greatest height. @throws {LedgerError} of the first block that is damaged. */
+async function checkBlocks(database: Database, genesis: GenesisBlock): Promise<number> {
+  const blocks = new BlockStore(database);
+  if ((await blocks.read(0)) === undefined) throw new LedgerError("LEDGER_HOLE", { height: 0 });
+  const base = await readBase(database);
+  let parent: Parent =
+    base === undefined
+      ? blockOfGenesis(genesis)
+      : { header: (await readBaseHeader(database, base)).header, hash: base.hash };
+  const { greatest } = await blocks.scanHeights(parent.header.height);
+  while (parent.header.height < greatest) parent = await readNext(blocks, parent);
+  return greatest;
 }
 
 type Parent = { readonly header: Header; readonly hash: Hash };
@@ -207,28 +186,6 @@ async function beginAtBase(
   return { states: await StateStore.load(database, tip), parent: { header, hash: base.hash } };
 }
 
-async function expectDamage(options: RepairOptions): Promise<void> {
-  const { directory, log } = options;
-  const problems = directory === undefined ? [] : await checkLevelFiles(directory);
-  for (const { file, offset, reason } of problems)
-    log.error({ file, offset, reason }, "a ledger file is damaged");
-  if (problems.length > 0) await salvageDatabase(directory as string);
-  const database = options.database ?? (await openDatabase(directory as string));
-  await database.batch([rebuildingMark()], { sync: true });
-  if (options.database === undefined) await database.close();
-}
-
-async function checkFiles({ directory, log, hasCrashed }: RepairOptions): Promise<void> {
-  if (directory === undefined || !existsSync(directory)) return;
-  const tables = hasCrashed === true ? await damagedTables(directory) : [];
-  // What a damaged stretch of a log held is missing: the checks at open find that out.
-  for (const { file, offset, reason } of [...tables, ...(await damagedLogs(directory))])
-    log.error({ file, offset, reason }, "a ledger file is damaged");
-  if (tables.length === 0) return;
-  const lost = await salvageDatabase(directory);
-  log.warn({ directory, lost: lost.join(" ") }, "salvaged what is whole of the ledger files");
-}
-
 async function isMendable(error: LedgerError, { directory }: RepairOptions): Promise<boolean> {
   switch (error.code) {
     case "LEDGER_HOLE":
@@ -249,7 +206,7 @@ async function isMendable(error: LedgerError, { directory }: RepairOptions): Pro
  */
 async function isTableCut(directory: string, { facts }: LedgerError): Promise<boolean> {
   if (!("reason" in facts) || !String(facts.reason).includes("Invalid argument")) return false;
-  return (await checkLevelFiles(directory)).some(({ file }) => /\.(ldb|sst)$/.test(file));
+  return isTableDamaged(directory);
 }
 
 async function repair(options: RepairOptions, damage: LedgerError): Promise<void> {
@@ -265,8 +222,7 @@ async function repair(options: RepairOptions, damage: LedgerError): Promise<void
       log.warn({}, "writing the genesis block again");
       await restoreGenesis(database, genesis);
     } else {
-      log.warn({ from: height }, "dropping blocks; they will be fetched from peers");
-      await truncateFrom(database, genesis, height);
+      await truncateFrom(database, height, options);
     }
   } catch (error) {
     throw unreadable(error, directory ?? "");
@@ -275,21 +231,14 @@ async function repair(options: RepairOptions, damage: LedgerError): Promise<void
   }
 }
 
-/** Puts damaged files aside. @throws {LedgerError} `damage` for a database without files. */
-async function salvage({ directory, log }: RepairOptions, damage: LedgerError): Promise<void> {
-  if (directory === undefined) throw damage;
-  const lost = await salvageDatabase(directory);
-  log.warn({ directory, lost: lost.join(" ") }, "salvaged what is whole of the ledger files");
-}
-
 async function restoreGenesis(database: Database, genesis: GenesisBlock): Promise<void> {
   // With both genesis block and tip record lost, the next block still says which chain this is.
-  const first = await new BlockStore(database).read(1).catch(() => undefined);
+  const first = await unlessDamaged(new BlockStore(database).read(1));
   const actual = first?.block.header.chainId ?? genesis.chainId;
   const expected = genesis.chainId;
   if (actual !== expected) throw new LedgerError("LEDGER_CHAIN_MISMATCH", { expected, actual });
   const operations = blockOperations(blockOfGenesis(genesis), undefined);
-  await database.batch([...operations, rebuildingMark()], { sync: true });
+  await database.batch([...operations, rebuildingOperation()], { sync: true });
 }
 
 async function readNext(blocks: BlockStore, parent: Parent): Promise<Block> {
@@ -317,25 +266,4 @@ function checkRoots({ header }: Block, { receipts }: Executed, stateRoot: string
       const { height } = header;
       throw new LedgerError("LEDGER_ROOT_DIFFERS", { height, root, expected, actual });
     }
-}
-
-function rebuildingMark(): Operation {
-  return putRecord(recordKeys.rebuilding, new Uint8Array(0));
-}
-
-/** Deletes a range from its end to its beginning, or what of it is wanted gone. */
-async function deleteRange(
-  database: Database,
-  range: DatabaseRange,
-  isWanted: (key: string) => boolean = () => true,
-): Promise<void> {
-  let operations: Operation[] = [];
-  for await (const key of keysOf(database, { ...range, reverse: true })) {
-    if (!isWanted(key)) continue;
-    operations.push({ type: "del", key });
-    if (operations.length < limits.repairBatchOperations) continue;
-    await database.batch(operations, { sync: false });
-    operations = [];
-  }
-  await database.batch(operations, { sync: false });
 }

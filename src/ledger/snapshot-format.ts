@@ -19,23 +19,16 @@
  * | the two lists | closed nodes to the left and to the right (state-proof.ts) |
  */
 import { hexToBytes } from "../base/bytes.ts";
+import { LedgerError } from "../base/errors.ts";
 import { decodeHeader, encodeHeader, type Header } from "../base/format/block.ts";
 import { encode, type Value } from "../base/format/codec.ts";
 import { type Certificate, decodeCertificate, encodeCertificate } from "../base/format/message.ts";
 import { TupleReader } from "../base/format/tuple.ts";
 import type { Hash } from "../base/hash.ts";
-import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { RangeProof, Sibling, StateLeaf } from "../base/proof/state-proof.ts";
+import type { CertifiedChange } from "../base/proof/validator-sets.ts";
 import { scheduleEpochHeights } from "../base/proposer-schedule.ts";
-
-/** A certified block after which the validators changed. */
-export type ValidatorsChange = {
-  readonly header: Header;
-  readonly certificate: Certificate;
-  /** Validators of the next height, sorted ascending. */
-  readonly validators: readonly PublicKey[];
-};
 
 /** What proves the root of a snapshot to whoever has the genesis. */
 export type SnapshotManifest = {
@@ -43,7 +36,8 @@ export type SnapshotManifest = {
   /** Ascending without a gap; the last one is the snapshot's. */
   readonly headers: readonly Header[];
   readonly certificate: Certificate;
-  readonly changes: readonly ValidatorsChange[];
+  /** All since the genesis, ascending. */
+  readonly changes: readonly CertifiedChange[];
 };
 
 /** A proven stretch of the state. */
@@ -75,7 +69,12 @@ export function encodeManifest(manifest: SnapshotManifest): Uint8Array {
 /** Decodes a manifest that a peer sent. @throws {LedgerError} CODEC_INVALID */
 export function decodeManifest(bytes: Uint8Array): SnapshotManifest {
   const reader = TupleReader.decode(bytes, "snapshot manifest");
-  reader.integer("version");
+  if (reader.integer("version") !== version)
+    throw new LedgerError("CODEC_INVALID", {
+      type: "snapshot manifest",
+      path: "version",
+      reason: "expected 0",
+    });
   const chainId = reader.hash("chainId");
   const headers = reader.list("headers", scheduleEpochHeights, (value, type) =>
     decodeHeader(bytesOf(value, type)),
@@ -115,7 +114,7 @@ export function decodeChunk(bytes: Uint8Array): SnapshotChunk {
   };
 }
 
-function readChange(value: Value, type: string): ValidatorsChange {
+function readChange(value: Value, type: string): CertifiedChange {
   const reader = TupleReader.of(value, type);
   const header = decodeHeader(reader.bytes("header"));
   const certificate = decodeCertificate(reader.bytes("certificate"));

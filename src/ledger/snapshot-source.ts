@@ -9,10 +9,11 @@ import { LedgerError } from "../base/errors.ts";
 import type { Hash } from "../base/hash.ts";
 import { valueHashOf } from "../base/hash.ts";
 import { limits } from "../base/limits.ts";
+import type { CertifiedChange } from "../base/proof/validator-sets.ts";
 import { scheduleBase } from "../base/proposer-schedule.ts";
 import { entriesOf } from "./database.ts";
 import { decodeRecord, recordKeys, stateKeyOf } from "./records.ts";
-import { encodeChunk, encodeManifest, type ValidatorsChange } from "./snapshot-format.ts";
+import { encodeChunk, encodeManifest } from "./snapshot-format.ts";
 import { decodeStateRecord, snapshotHeights } from "./state-store.ts";
 import type { StateTree } from "./state-tree.ts";
 import type { LedgerStore } from "./store.ts";
@@ -26,6 +27,9 @@ const chunkBounds: ChunkBounds = {
   bytesMax: limits.snapshotChunkBytesMax,
   entriesMax: limits.snapshotChunkEntriesMax,
 };
+
+/** What is served. */
+export type SnapshotServing = Pick<SnapshotSource, "heights" | "manifest" | "chunk">;
 
 /** Makes manifests and chunks of one store. */
 export class SnapshotSource {
@@ -87,7 +91,7 @@ export class SnapshotSource {
       headers.push(await store.readHeader(each));
     const { certificate } = await this.#certified(height);
     const rows = readValidatorsRows(store.state).filter((row) => row.height <= height);
-    const changes: ValidatorsChange[] = [];
+    const changes: CertifiedChange[] = [];
     for (const row of rows)
       changes.push({ ...(await this.#certified(row.height)), validators: row.validators });
     return encodeManifest({ chainId: store.chainId, headers, certificate, changes });

@@ -4,15 +4,16 @@
  * state, whole and nothing besides. So a chunk is stored or refused the moment it comes.
  */
 import { LedgerError } from "../base/errors.ts";
-import { type Header, headerHash, validatorsHash } from "../base/format/block.ts";
+import { type Header, headerHash } from "../base/format/block.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
 import { type Hash, valueHashOf } from "../base/hash.ts";
-import type { PublicKey, Verifier } from "../base/keys.ts";
+import type { Verifier } from "../base/keys.ts";
 import { verifyCertificate } from "../base/proof/certificate.ts";
 import { verifyRange } from "../base/proof/state-proof.ts";
+import { ValidatorSets } from "../base/proof/validator-sets.ts";
 import { scheduleBase } from "../base/proposer-schedule.ts";
 import type { KeptHeader } from "./base-record.ts";
-import type { SnapshotChunk, SnapshotManifest, ValidatorsChange } from "./snapshot-format.ts";
+import type { SnapshotChunk, SnapshotManifest } from "./snapshot-format.ts";
 
 /** A block known from elsewhere, such as another stakeholder's word. */
 export type Checkpoint = { readonly height: number; readonly hash: Hash };
@@ -42,38 +43,14 @@ export function verifyManifest(manifest: SnapshotManifest, context: SnapshotCont
   if (changes.some(({ header }) => header.height > height))
     throw invalid(height, "it has a change of the validators above it");
   certified(height, () => {
-    const validators = validatorsAt(height, changes, context);
-    verifyCertificate(certificate, last, { chainId, validators, verifier });
+    const sets = new ValidatorSets(genesis, verifier);
+    for (const change of changes)
+      if (!sets.followOne(change)) throw invalid(height, "it names a change twice");
+    verifyCertificate(certificate, last, { chainId, validators: sets.at(height), verifier });
   });
   if (checkpoint !== undefined && checkpoint.height <= height)
     checkCheckpoint(manifest, checkpoint);
   return last;
-}
-
-/**
- * Follows the validators from the genesis on.
- *
- * @param changes - All certified changes up to the height, ascending.
- * @returns Validators of the height, sorted ascending.
- * @throws {LedgerError} SNAPSHOT_INVALID or CERTIFICATE_INVALID
- */
-export function validatorsAt(
-  height: number,
-  changes: readonly ValidatorsChange[],
-  { genesis, verifier }: SnapshotContext,
-): readonly PublicKey[] {
-  let validators = genesis.validators;
-  let atHeight = genesis.validators;
-  let before = 0;
-  for (const { header, certificate, validators: next } of changes) {
-    const problem = changeProblem(header, next, before);
-    if (problem !== undefined) throw invalid(height, `change at ${header.height}: ${problem}`);
-    verifyCertificate(certificate, header, { chainId: genesis.chainId, validators, verifier });
-    before = header.height;
-    validators = next;
-    if (header.height < height) atHeight = next;
-  }
-  return atHeight;
 }
 
 /**
@@ -125,21 +102,6 @@ function checkCheckpoint(manifest: SnapshotManifest, checkpoint: Checkpoint): vo
     throw invalid(at, `the checkpoint at ${height} is too old to be seen from this snapshot`);
   if (headerHash(found) !== hash)
     throw invalid(at, `the block at the checkpoint ${height} is another one`);
-}
-
-function changeProblem(
-  header: Header,
-  next: readonly PublicKey[],
-  before: number,
-): string | undefined {
-  if (header.height <= before) return "it is out of order";
-  if (
-    next.length === 0 ||
-    next.some((key, index) => index > 0 && (next[index - 1] as string) >= key)
-  )
-    return "its validators do not ascend";
-  if (header.nextValidatorsHash !== validatorsHash(next)) return "it names other validators";
-  return undefined;
 }
 
 function certified(height: number, verify: () => void): void {

@@ -18,7 +18,7 @@ import { baseOperation, keptOperation } from "./base-record.ts";
 import { blockOfGenesis, blockOperations, receiptOperations, tipOperation } from "./block-store.ts";
 import { type Database, keysOf, type Operation } from "./database.ts";
 import { encodeHistory } from "./history.ts";
-import { decodeRecord, putRecord, recordKeys } from "./records.ts";
+import { decodeRecord, putRecord, recordKeys, unlessDamaged } from "./records.ts";
 import { decodeChunk, decodeManifest, type SnapshotManifest } from "./snapshot-format.ts";
 import { keptOf, type SnapshotContext, verifyChunk, verifyManifest } from "./snapshot-verify.ts";
 import { encodeStateValue, StateStore } from "./state-store.ts";
@@ -30,6 +30,8 @@ type Progress = {
   readonly header: Header;
   /** First key of the next chunk; `undefined` when there is none. */
   readonly next: string | undefined;
+  /** How many are here. */
+  readonly chunks: number;
 };
 
 /** Operations of one batch when a download begins anew. */
@@ -61,6 +63,11 @@ export class SnapshotWriter {
     return this.#progress?.header.height;
   }
 
+  /** How many chunks are here. */
+  get chunks(): number {
+    return this.#progress?.chunks ?? 0;
+  }
+
   /** First key of the chunk to fetch next; `undefined` when all are here. */
   get next(): string | undefined {
     assert(this.#progress !== undefined, "a snapshot was begun");
@@ -77,7 +84,7 @@ export class SnapshotWriter {
     const header = verifyManifest(manifest, this.#context);
     this.#progress = undefined;
     await this.#wipe();
-    const progress = { manifestBytes, manifest, header, next: "" };
+    const progress = { manifestBytes, manifest, header, next: "", chunks: 0 };
     await this.#database.batch([progressOperation(progress)], { sync: true });
     this.#progress = progress;
   }
@@ -94,7 +101,7 @@ export class SnapshotWriter {
     const chunk = decodeChunk(bytes);
     verifyChunk(chunk, progress.next, progress.header);
     const { height } = progress.header;
-    const after = { ...progress, next: chunk.to };
+    const after = { ...progress, next: chunk.to, chunks: progress.chunks + 1 };
     const operations = chunk.entries.flatMap(([key, value]) => [
       putRecord(recordKeys.state(key), encodeStateValue(value, height)),
       putRecord(recordKeys.history(key, height), encodeHistory(value)),
@@ -129,8 +136,9 @@ export class SnapshotWriter {
     return { height };
   }
 
+  /** Where to go on goes first, so that what a kill leaves is not gone on with. */
   async #wipe(): Promise<void> {
-    let operations: Operation[] = [];
+    let operations: Operation[] = [{ type: "del", key: recordKeys.snapshot }];
     for await (const key of keysOf(this.#database, { gte: "", lt: "~" })) {
       operations.push({ type: "del", key });
       if (operations.length < wipeBatchOperations) continue;
@@ -141,8 +149,8 @@ export class SnapshotWriter {
   }
 }
 
-function progressOperation({ manifestBytes, next }: Progress): Operation {
-  return putRecord(recordKeys.snapshot, encode([manifestBytes, next ?? null]));
+function progressOperation({ manifestBytes, next, chunks }: Progress): Operation {
+  return putRecord(recordKeys.snapshot, encode([manifestBytes, next ?? null, chunks]));
 }
 
 /** What cannot be read, or is not valid for this genesis and checkpoint, is begun anew. */
@@ -150,16 +158,18 @@ async function readProgress(
   database: Database,
   context: SnapshotContext,
 ): Promise<Progress | undefined> {
-  try {
-    const record = await database.get(recordKeys.snapshot);
-    if (record === undefined) return undefined;
+  const record = await database.get(recordKeys.snapshot);
+  if (record === undefined) return undefined;
+  const read = async (): Promise<Progress> => {
     const reader = TupleReader.decode(decodeRecord(recordKeys.snapshot, record), "progress");
     const manifestBytes = Uint8Array.from(reader.bytes("manifest"));
     const next = reader.value("next");
+    const chunks = reader.integer("chunks");
+    reader.end();
     const manifest = decodeManifest(manifestBytes);
     const header = verifyManifest(manifest, context);
-    return { manifestBytes, manifest, header, next: typeof next === "string" ? next : undefined };
-  } catch {
-    return undefined;
-  }
+    const from = typeof next === "string" ? next : undefined;
+    return { manifestBytes, manifest, header, next: from, chunks };
+  };
+  return unlessDamaged(read());
 }

@@ -14,16 +14,22 @@
  * A view holds what later blocks overwrote, one small map a block: drop views when done with them.
  */
 import { assert } from "../base/assert.ts";
-import { compareUtf8, hexToBytes, utf8Text } from "../base/bytes.ts";
-import { isLedgerError, LedgerError } from "../base/errors.ts";
-import { encode, type Value } from "../base/format/codec.ts";
-import { TupleReader } from "../base/format/tuple.ts";
+import { utf8Text } from "../base/bytes.ts";
+import { LedgerError } from "../base/errors.ts";
 import { type Hash, valueHashOf } from "../base/hash.ts";
 import { limits } from "../base/limits.ts";
-import { type Database, entriesOf, type Operation } from "./database.ts";
+import { type Database, entriesOf, type Operation, unreadable } from "./database.ts";
 import { historyOperations } from "./history.ts";
-import { decodeRecord, familyRange, putRecord, recordKeys, stateKeyOf } from "./records.ts";
+import {
+  decodeRecord,
+  familyRange,
+  isDamage,
+  putRecord,
+  recordKeys,
+  stateKeyOf,
+} from "./records.ts";
 import { StateTree } from "./state-tree.ts";
+import { decodeUndo, type Undo, undoLeaves, undoOperation } from "./state-undo.ts";
 import type { KeyRange, StateChange, StateReader } from "./types.ts";
 import { ValueCache } from "./value-cache.ts";
 
@@ -43,10 +49,8 @@ export type StageInput = {
 };
 
 const heightBytes = 6;
-/** A block may change more keys than a tuple may have elements. */
-const undoListMax = 10_000;
 /** Leaves that are held while many blocks are undone. */
-const rebuiltLeavesMax = 100_000;
+const undoneLeavesMax = 20_000;
 
 /** The state as it was after one height, for as long as somebody holds it. */
 export class StateView implements StateReader {
@@ -98,6 +102,11 @@ export class StateStore {
   readonly #trees = new Map<number, StateTree>();
   /** Trees of the newest snapshot heights, as far as they were asked for or passed. */
   readonly #snapshots = new Map<number, StateTree>();
+  /** Trees that are being made from undo lists. */
+  readonly #remaking = new Map<number, Promise<StateTree | undefined>>();
+  #lastRemade: Promise<void> = Promise.resolve();
+  /** Height below which undo lists may be gone. */
+  baseHeight: () => number = () => 0;
   /** Is told of damage that a read finds, before the error is thrown. */
   onDamage: (error: LedgerError) => void = () => {};
   #current: StateView;
@@ -116,6 +125,7 @@ export class StateStore {
    * Reads the whole current state, checks every record, and builds the tree.
    *
    * @throws {LedgerError} LEDGER_STATE_CORRUPT when a record is damaged or the root is not `root`.
+   * @throws what the database throws that cannot be read at the moment.
    */
   static async load(
     database: Database,
@@ -130,6 +140,7 @@ export class StateStore {
         if (leaves.length % 10_000 === 0) onKeys(leaves.length);
       }
     } catch (cause) {
+      if (!isDamage(cause)) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new LedgerError("LEDGER_STATE_CORRUPT", { height, reason }, { cause });
     }
@@ -189,12 +200,10 @@ export class StateStore {
    * @throws {LedgerError} LEDGER_STATE_CORRUPT
    */
   async snapshotTree(height: number): Promise<StateTree | undefined> {
-    const view = this.#current;
-    if (!snapshotHeights(view, view.height).includes(height)) return undefined;
+    if (!this.#isSnapshot(height)) return undefined;
     const known = this.#snapshots.get(height) ?? this.#trees.get(height);
-    if (known !== undefined) return known;
-    const tree = await this.#rebuild(height, view);
-    this.#keepSnapshot(height, tree);
+    const tree = known ?? (await this.#remade(height));
+    if (tree !== undefined && this.#isSnapshot(height)) this.#keepSnapshot(height, tree);
     return tree;
   }
 
@@ -204,38 +213,71 @@ export class StateStore {
    *
    * @throws {LedgerError} LEDGER_STATE_CORRUPT
    */
-  treeAt(height: number): StateTree | undefined {
+  async treeAt(height: number): Promise<StateTree | undefined> {
+    if (!this.#isRecent(height)) return undefined;
+    const tree = this.#trees.get(height) ?? (await this.#remade(height));
+    if (tree !== undefined && this.#isRecent(height)) this.#trees.set(height, tree);
+    return tree;
+  }
+
+  #isRecent(height: number): boolean {
     const tip = this.#current.height;
-    if (height > tip || height < 0 || height <= tip - limits.stateHistoryBlocks) return undefined;
-    let known = height;
-    while (!this.#trees.has(known)) known += 1;
-    let tree = this.#trees.get(known) as StateTree;
-    for (; known > height; known -= 1) {
-      tree = this.#undo(known, tree);
-      this.#trees.set(known - 1, tree);
+    const isPruned = height < this.baseHeight();
+    return !isPruned && height <= tip && height > tip - limits.stateHistoryBlocks && height >= 0;
+  }
+
+  #isSnapshot(height: number): boolean {
+    const { height: tip } = this.#current;
+    return height >= this.baseHeight() && snapshotHeights(this.#current, tip).includes(height);
+  }
+
+  /** Makes a tree once, however many ask for it meanwhile, and one after the other. */
+  #remade(height: number): Promise<StateTree | undefined> {
+    const known = this.#remaking.get(height);
+    if (known !== undefined) return known;
+    const made = this.#lastRemade.then(() => this.#remake(height));
+    this.#remaking.set(height, made);
+    this.#lastRemade = made.then(
+      () => void this.#remaking.delete(height),
+      () => void this.#remaking.delete(height),
+    );
+    return made;
+  }
+
+  /**
+   * Undoes many blocks at once: a tree for each of them would take long. On the way to a recent
+   * height each tree is made and kept all the same, so that asking for all of them undoes no block
+   * twice. Blocks may be appended and pruned meanwhile: when the height is none any more for which
+   * lists are kept, there is no tree.
+   */
+  async #remake(height: number): Promise<StateTree | undefined> {
+    const nearest = this.#nearestAbove(height);
+    let { tree } = nearest;
+    let { root } = tree;
+    const isRecent = this.#isRecent(height);
+    const before = new Map<string, Hash | undefined>();
+    for (let undone = nearest.height; undone > height; undone -= 1) {
+      const undo = await this.#readUndo(undone);
+      if (undo === undefined && !this.#isRecent(height) && !this.#isSnapshot(height))
+        return undefined;
+      if (undo === undefined) throw this.#corrupt(`undo list of height ${undone} is missing`);
+      for (const [key, valueHash] of undo.leaves) before.set(key, valueHash);
+      root = undo.root;
+      const isWanted = isRecent || undone === height + 1;
+      if (!isWanted && before.size <= undoneLeavesMax) continue;
+      tree = await undoLeaves(tree, before);
+      if (tree.root !== root)
+        throw this.#corrupt(`undo lists down to height ${undone - 1} lead to another root`);
+      if (this.#isRecent(undone - 1)) this.#trees.set(undone - 1, tree);
     }
     return tree;
   }
 
-  /** Undoes many blocks at once: a tree for each of them would take long. */
-  async #rebuild(height: number, view: StateView): Promise<StateTree> {
-    let { tree } = view;
-    let root = tree.root;
-    const before = new Map<string, Hash | undefined>();
-    const apply = () => {
-      tree = tree.apply([...before].sort(([left], [right]) => compareUtf8(left, right)));
-      before.clear();
-    };
-    for (let undone = view.height; undone > height; undone -= 1) {
-      const record = await this.#database.get(recordKeys.undo(undone));
-      const undo = this.#readUndo(undone, () => record);
-      for (const [key, valueHash] of undo.leaves) before.set(key, valueHash);
-      root = undo.root;
-      if (before.size > rebuiltLeavesMax) apply();
-    }
-    apply();
-    if (tree.root === root) return tree;
-    throw this.#corrupt(`undo lists down to height ${height} lead to another root`);
+  #nearestAbove(height: number): { readonly height: number; readonly tree: StateTree } {
+    let nearest: { readonly height: number; readonly tree: StateTree } = this.#current;
+    for (const [each, tree] of [...this.#trees, ...this.#snapshots])
+      if (each >= height && each < nearest.height) nearest = { height: each, tree };
+    return nearest;
   }
 
   #keepSnapshot(height: number, tree: StateTree): void {
@@ -254,41 +296,34 @@ export class StateStore {
     if (cached !== undefined) return cached;
     const valueHash = this.#current.tree.get(key);
     if (valueHash === undefined) return undefined;
-    const value = this.#checked(`value of ${key}`, () => {
-      const recordKey = recordKeys.state(key);
-      const record = this.#database.getSync(recordKey);
-      return record && decodeStateValue(decodeRecord(recordKey, record));
-    });
+    const value = this.#readValue(key);
+    if (value === undefined) throw this.#corrupt(`value of ${key} is missing`);
     if (valueHashOf(value) !== valueHash) throw this.#corrupt(`value of ${key} is another one`);
     this.#cache.set(key, value);
     return value;
   }
 
-  /** Returns the tree before a height from the tree after it. */
-  #undo(height: number, after: StateTree): StateTree {
-    const undo = this.#readUndo(height, () => this.#database.getSync(recordKeys.undo(height)));
-    const before = after.apply(undo.leaves);
-    if (before.root === undo.root) return before;
-    throw this.#corrupt(`undo list of height ${height} leads to another root`);
-  }
-
-  #readUndo(height: number, read: () => Uint8Array | undefined): Undo {
-    return this.#checked(`undo list of height ${height}`, () => {
-      const record = read();
-      return record && decodeUndo(decodeRecord(recordKeys.undo(height), record));
-    });
-  }
-
-  #checked<T>(what: string, read: () => T | undefined): T {
-    let result: T | undefined;
+  #readValue(key: string): string | undefined {
+    const recordKey = recordKeys.state(key);
     try {
-      result = read();
+      const record = this.#database.getSync(recordKey);
+      return record && decodeStateValue(decodeRecord(recordKey, record));
     } catch (cause) {
-      if (isLedgerError(cause, "LEDGER_STORE_CLOSED")) throw cause;
-      throw this.#corrupt(`${what} cannot be read`, cause);
+      throw this.#explained(`value of ${key}`, cause);
     }
-    if (result === undefined) throw this.#corrupt(`${what} is missing`);
-    return result;
+  }
+
+  async #readUndo(height: number): Promise<Undo | undefined> {
+    try {
+      const record = await this.#database.get(recordKeys.undo(height));
+      return record && decodeUndo(decodeRecord(recordKeys.undo(height), record));
+    } catch (cause) {
+      throw this.#explained(`undo list of height ${height}`, cause);
+    }
+  }
+
+  #explained(what: string, cause: unknown): unknown {
+    return isDamage(cause) ? this.#corrupt(`${what} cannot be read`, cause) : unreadable(cause, "");
   }
 
   #corrupt(reason: string, cause?: unknown): LedgerError<"LEDGER_STATE_CORRUPT"> {
@@ -331,18 +366,6 @@ export function encodeStateValue(value: string, writtenAt: number): Uint8Array {
   return payload;
 }
 
-/** Encodes the payload of the undo record of a block: what its changed keys held before. */
-export function encodeUndo(before: StateTree, changes: readonly StateChange[]): Uint8Array {
-  const leaves = changes.map(([key]): Value => {
-    const valueHash = before.get(key);
-    return [key, valueHash === undefined ? null : hexToBytes(valueHash)];
-  });
-  const lists: Value[] = [];
-  for (let start = 0; start < leaves.length; start += undoListMax)
-    lists.push(leaves.slice(start, start + undoListMax));
-  return encode([hexToBytes(before.root), lists]);
-}
-
 function decodeStateValue(payload: Uint8Array): string {
   return utf8Text(payload.subarray(heightBytes));
 }
@@ -353,36 +376,8 @@ export function decodeStateRecord(payload: Uint8Array): { value: string; written
   return { value: decodeStateValue(payload), writtenAt: bytes.readUIntBE(0, heightBytes) };
 }
 
-type Undo = {
-  readonly root: Hash;
-  readonly leaves: readonly (readonly [key: string, valueHash: Hash | undefined])[];
-};
-
-function decodeUndo(payload: Uint8Array): Undo {
-  const reader = TupleReader.decode(payload, "undo record");
-  const root = reader.hash("root");
-  const lists = reader.list("lists", limits.tupleElementsMax, (list) => {
-    assert(Array.isArray(list), "an undo record with its checksum holds lists");
-    return list.map((value) => readUndoLeaf(value));
-  });
-  return { root, leaves: lists.flat() };
-}
-
-function readUndoLeaf(value: Value): readonly [key: string, valueHash: Hash | undefined] {
-  const leaf = TupleReader.of(value, "undo leaf");
-  return [leaf.text("key"), leaf.optionalHash("valueHash")];
-}
-
 function stateOperation([key, value]: StateChange, height: number): Operation {
   const recordKey = recordKeys.state(key);
   if (value === undefined) return { type: "del", key: recordKey };
   return putRecord(recordKey, encodeStateValue(value, height));
-}
-
-function undoOperation(
-  height: number,
-  before: StateTree,
-  changes: readonly StateChange[],
-): Operation {
-  return putRecord(recordKeys.undo(height), encodeUndo(before, changes));
 }

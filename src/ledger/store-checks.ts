@@ -17,7 +17,7 @@ import {
   tipOperation,
 } from "./block-store.ts";
 import { type Database, keysOf, type Operation } from "./database.ts";
-import { recordKeys } from "./records.ts";
+import { isDamage, recordKeys, unlessDamaged } from "./records.ts";
 import { StateStore } from "./state-store.ts";
 import type { AppendInput } from "./types.ts";
 
@@ -88,19 +88,15 @@ async function checkDerived(
   // Of the base there are no receipts.
   if (blocks === undefined) return;
   const receipts = await blocks.readReceipts(height).catch((cause: unknown) => {
+    if (!isDamage(cause)) throw cause;
     throw corrupt("the receipts of the last block are damaged", cause);
   });
   if (receipts === undefined) throw corrupt("the receipts of the last block are missing");
 }
 
 /** A damaged tip record is as good as a missing one: blocks above the last whole one are lost. */
-async function readTipRecord(blocks: BlockStore): Promise<TipRecord | undefined> {
-  try {
-    return await blocks.readTip();
-  } catch (error) {
-    if (error instanceof LedgerError) return undefined;
-    throw error;
-  }
+function readTipRecord(blocks: BlockStore): Promise<TipRecord | undefined> {
+  return unlessDamaged(blocks.readTip());
 }
 
 async function checkChain(

@@ -20,8 +20,7 @@
 import { assert } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import type { Header } from "../base/format/block.ts";
-import type { GenesisBlock } from "../base/format/genesis.ts";
-import type { Hash } from "../base/hash.ts";
+import { type Hash, valueHashOf } from "../base/hash.ts";
 import type { Log } from "../base/log.ts";
 import { type Base, baseOperation, readBase } from "./base-record.ts";
 import {
@@ -33,9 +32,15 @@ import {
   type TransactionPlace,
   tipOperation,
 } from "./block-store.ts";
-import { type Database, type Operation, openDatabase, unreadable } from "./database.ts";
+import {
+  type Database,
+  isLevelCorruption,
+  type Operation,
+  openDatabase,
+  unreadable,
+} from "./database.ts";
 import { History, type HistoryEntry } from "./history.ts";
-import { putRecord, recordKeys } from "./records.ts";
+import { rebuildingOperation, recordKeys } from "./records.ts";
 import { StateStore, type StateView } from "./state-store.ts";
 import type { StateTree } from "./state-tree.ts";
 import {
@@ -46,20 +51,15 @@ import {
   isEmpty,
   writeGenesis,
 } from "./store-checks.ts";
-import type { OpenProgress, StoreRecords, StoreTip } from "./store-types.ts";
+import type { StoreOptions, StoreParts, StoreRecords, StoreTip } from "./store-types.ts";
 import type { AppendInput } from "./types.ts";
 
-/** What a store is opened with: a directory, or a database that the store then owns. */
-export type StoreOptions = {
-  readonly directory?: string | undefined;
-  readonly database?: Database | undefined;
-  readonly genesis: GenesisBlock;
-  readonly log: Log;
-  readonly onProgress?: ((progress: OpenProgress) => void) | undefined;
-};
-
 /** What a read may throw without anything being damaged. */
-const harmless: ReadonlySet<string> = new Set(["LEDGER_STORE_CLOSED", "LEDGER_PRUNED"]);
+const harmless = new Set<string>([
+  "LEDGER_STORE_CLOSED",
+  "LEDGER_PRUNED",
+  "LEDGER_STORE_UNREADABLE",
+]);
 
 /** The append-only store of one chain. */
 export class LedgerStore {
@@ -77,21 +77,14 @@ export class LedgerStore {
   /** Block above the tip that a failed write left on disk all the same. */
   #arrived: Hash | undefined;
 
-  private constructor(parts: {
-    readonly database: Database;
-    readonly blocks: BlockStore;
-    readonly states: StateStore;
-    readonly chainId: Hash;
-    readonly tip: StoreTip;
-    readonly base: Base | undefined;
-    readonly log: Log;
-  }) {
+  private constructor(parts: StoreParts) {
     this.#database = parts.database;
     this.#blocks = parts.blocks;
     this.#states = parts.states;
     this.#history = new History(parts.database);
     this.#log = parts.log;
     this.#states.onDamage = (error) => this.#onDamage(error);
+    this.#states.baseHeight = () => this.baseHeight;
     this.#tip = parts.tip;
     this.#base = parts.base;
     this.chainId = parts.chainId;
@@ -118,9 +111,9 @@ export class LedgerStore {
         options.onProgress?.({ stage: "state", keys }),
       );
       const { height } = header;
-      const keys = states.current.tree.size;
-      log.info({ chainId: genesis.chainId, height, hash, keys }, "ledger store opened");
-      const parts = { database, blocks, states, base, log, chainId: genesis.chainId };
+      const { chainId } = genesis;
+      log.info({ chainId, height, hash, keys: states.current.tree.size }, "ledger store opened");
+      const parts = { database, blocks, states, base, log, chainId };
       return new LedgerStore({ ...parts, tip: { height, hash, header } });
     } catch (error) {
       if (options.database === undefined) await database.close();
@@ -171,19 +164,14 @@ export class LedgerStore {
     return this.#states.current.tree;
   }
 
-  /**
-   * Returns the state tree after one of the last `stateHistoryBlocks` heights, also after a
-   * restart; `undefined` for all others.
-   *
-   * @throws {LedgerError} LEDGER_STATE_CORRUPT
-   */
-  stateTreeAt(height: number): StateTree | undefined {
-    return height < this.baseHeight ? undefined : this.#states.treeAt(height);
+  /** See StateStore.treeAt. */
+  stateTreeAt(height: number): Promise<StateTree | undefined> {
+    return this.#states.treeAt(height);
   }
 
   /** See StateStore.snapshotTree. */
-  async snapshotTree(height: number): Promise<StateTree | undefined> {
-    return height < this.baseHeight ? undefined : this.#states.snapshotTree(height);
+  snapshotTree(height: number): Promise<StateTree | undefined> {
+    return this.#states.snapshotTree(height);
   }
 
   /**
@@ -264,9 +252,10 @@ export class LedgerStore {
     return (await this.#atHeight(height, () => this.#blocks.readReceipts(height))) ?? [];
   }
 
-  /** Finds a final transaction. @throws {LedgerError} LEDGER_RECORD_CORRUPT */
+  /** Finds a final transaction above the base. @throws {LedgerError} LEDGER_RECORD_CORRUPT */
   async findTransaction(id: Hash): Promise<TransactionPlace | undefined> {
-    return this.#reading(() => this.#blocks.findTransaction(id));
+    const place = await this.#reading(() => this.#blocks.findTransaction(id));
+    return place === undefined || this.#isPruned(place.height) ? undefined : place;
   }
 
   /**
@@ -283,6 +272,14 @@ export class LedgerStore {
     const found = await this.#reading(() => this.#history.readValueAt(key, height));
     if (height < this.baseHeight) throw this.#pruned(height);
     return found;
+  }
+
+  /** Reads the value of a key whose hash is in the state tree of a height. @throws as above */
+  async readProvenValue(key: string, height: number, valueHash: Hash): Promise<string> {
+    const value = (await this.readValueAt(key, height))?.value;
+    if (value !== undefined && valueHashOf(value) === valueHash) return value;
+    const facts = { key: recordKeys.history(key, height), height };
+    throw this.#noted(new LedgerError("LEDGER_RECORD_CORRUPT", facts));
   }
 
   /**
@@ -321,13 +318,9 @@ export class LedgerStore {
     const { height } = header;
     checkNext(input, { ...this.#tip, chainId: this.chainId });
     const staged = this.#states.stage({ height, changes, stateTree });
-    if (staged.tree.root !== header.stateRoot)
-      throw new LedgerError("LEDGER_ROOT_DIFFERS", {
-        height,
-        root: "stateRoot",
-        expected: header.stateRoot,
-        actual: staged.tree.root,
-      });
+    const [expected, actual] = [header.stateRoot, staged.tree.root];
+    if (actual !== expected)
+      throw new LedgerError("LEDGER_ROOT_DIFFERS", { height, root: "stateRoot", expected, actual });
     const operations = [
       ...blockOperations(block, input.certificate),
       ...receiptOperations(height, input.receipts, input.transactionIds),
@@ -381,9 +374,16 @@ export class LedgerStore {
     try {
       return await read();
     } catch (error) {
-      if (error instanceof LedgerError && !harmless.has(error.code)) this.#onDamage(error);
-      throw error;
+      throw this.#noted(error);
     }
+  }
+
+  /** What LevelDB cannot read at the moment is no damage; what it cannot make sense of is. */
+  #noted(error: unknown): unknown {
+    const known = unreadable(error, "");
+    const isHarmless = !(known instanceof LedgerError) || harmless.has(known.code);
+    if (!isHarmless || isLevelCorruption(error)) this.#onDamage(known as LedgerError);
+    return known;
   }
 
   /** Leaves a mark so that the next open checks and rebuilds everything (see repair.ts). */
@@ -392,8 +392,7 @@ export class LedgerStore {
     this.#damage = error;
     const { code, facts } = error;
     this.#log.error({ code, ...facts }, "ledger store is damaged; restart the node to repair it");
-    const mark = putRecord(recordKeys.rebuilding, new Uint8Array(0));
-    this.#database.batch([mark], { sync: true }).catch((cause: unknown) => {
+    this.#database.batch([rebuildingOperation()], { sync: true }).catch((cause: unknown) => {
       this.#log.error({ cause: String(cause) }, "the mark for the repair cannot be written");
     });
   }

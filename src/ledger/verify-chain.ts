@@ -97,7 +97,10 @@ async function scanRecords(
     problems.add("base", reasonOf(error));
     return undefined;
   });
-  const mark = await database.get(recordKeys.pruning).catch(() => undefined);
+  const mark = await database.get(recordKeys.pruning).catch((error: unknown) => {
+    problems.add("store", reasonOf(error));
+    return undefined;
+  });
   const isPruning = mark !== undefined;
   let greatest = -1;
   let done = 0;

@@ -22,8 +22,9 @@ import { BlockStore, blockOfGenesis, receiptOperations, type StoredBlock } from 
 import type { Database, Operation } from "./database.ts";
 import { historyOperations } from "./history.ts";
 import { type Family, putRecord, recordKeys } from "./records.ts";
-import { encodeStateValue, encodeUndo, undoBlocksOf } from "./state-store.ts";
+import { encodeStateValue, undoBlocksOf } from "./state-store.ts";
 import { StateTree } from "./state-tree.ts";
+import { encodeUndo } from "./state-undo.ts";
 import { memberPrefix, readValidators } from "./system-entries.ts";
 import type { Executed, KeyRange, StateChange, StateReader } from "./types.ts";
 import {

@@ -11,6 +11,7 @@ import type { LedgerStore } from "../ledger/store.ts";
 import { readEquivocations } from "../ledger/system/report-equivocation.ts";
 import type { Network } from "../p2p/network.ts";
 import type { ChainFollower } from "./chain-follower.ts";
+import { clockReasons } from "./clock-reasons.ts";
 import type { NodeConfig } from "./config.ts";
 import type { ConsensusDriver } from "./consensus-driver.ts";
 import { exportBillEvidence } from "./export-evidence.ts";
@@ -46,14 +47,8 @@ const { version } = JSON.parse(readFileSync(packageFile, "utf8")) as { readonly 
 /** Fits the parts to the API's interface. */
 export function apiNodeOf(parts: ShownParts): ApiNode {
   const { config, keys, ledger, store, shell, genesisText } = parts;
-  const { validator, peerKey } = keys;
   return {
-    identity: {
-      name: config.name,
-      version,
-      validator: validator && didOf(validator.publicKey),
-      peer: didOf(peerKey),
-    },
+    identity: identityOf(config, keys),
     genesisText,
     ledger,
     submit: (bytes) => shell.submit(bytes),
@@ -63,6 +58,16 @@ export function apiNodeOf(parts: ShownParts): ApiNode {
     membership: () => membershipView(ledger.state, ledger.tip.timestampMs),
     readValueAt: (key, height) => store.readValueAt(key, height),
     exportEvidence: (billKey) => exportBillEvidence(ledger, store, billKey),
+  };
+}
+
+/** Says who the node is. */
+export function identityOf(config: NodeConfig, { validator, peerKey }: NodeKeys) {
+  return {
+    name: config.name,
+    version,
+    validator: validator && didOf(validator.publicKey),
+    peer: didOf(peerKey),
   };
 }
 
@@ -88,7 +93,7 @@ function statusOf(parts: ShownParts): NodeStatus {
     stateRoot: store.tip.header.stateRoot,
     canWrite: parts.storage.closedBecause === undefined,
     refused: Object.fromEntries(shell.intake.refused),
-    network: network.metrics(),
+    network: { ...network.metrics(), consensusFramesOverBudget: shell.messagesOverBudget },
   };
 }
 
@@ -115,12 +120,7 @@ function votingReasons({ driver }: ShownParts): string[] {
   if (driver.isAbstaining) reasons.push("the signing record was lost: this node does not vote yet");
   if (votesFromHeight !== undefined)
     reasons.push(`this node voted at height ${votesFromHeight} and waits for the blocks below it`);
-  const isOff =
-    clockOffsetMs > limits.proposalFutureMsMax || clockOffsetMs < -limits.proposalPastMsMax;
-  const seconds = Math.round(Math.abs(clockOffsetMs) / 1_000);
-  const direction = clockOffsetMs > 0 ? "behind" : "ahead of";
-  if (isOff) reasons.push(`the clock of this node is ${seconds} s ${direction} those of its peers`);
-  return reasons;
+  return [...reasons, ...clockReasons(clockOffsetMs)];
 }
 
 /** What is wrong with the disk. */

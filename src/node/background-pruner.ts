@@ -7,6 +7,7 @@ import type { Log } from "../base/log.ts";
 import { isPruning, moveBase, pruningTarget, sweepBelowBase } from "../ledger/pruning.ts";
 import type { LedgerStore } from "../ledger/store.ts";
 import { surface } from "./crash.ts";
+import { type Cancel, realTimers, type Timers } from "./timers.ts";
 
 /** What pruning in the background is made of. */
 export type PrunerParts = {
@@ -16,6 +17,8 @@ export type PrunerParts = {
   /** Height of the checkpoint, whose header stays. */
   readonly keptHeight: number | undefined;
   readonly log: Log;
+  /** Default: those of the process. */
+  readonly timers?: Timers | undefined;
 };
 
 const lookMs = 2_000;
@@ -26,22 +29,24 @@ const pauseMs = 5;
 export class BackgroundPruner {
   readonly #parts: PrunerParts;
   readonly #stopping = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timers: Timers;
+  #stopLooking: Cancel = () => {};
   #running: Promise<void> = Promise.resolve();
   #isRunning = false;
 
   constructor(parts: PrunerParts) {
     this.#parts = parts;
+    this.#timers = parts.timers ?? realTimers;
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#look(), lookMs);
+    this.#stopLooking = this.#timers.every(lookMs, () => this.#look());
     this.#look();
   }
 
   /** Ends; the rest is left for the next start. */
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stopLooking();
     this.#stopping.abort();
     await this.#running;
   }
@@ -59,21 +64,21 @@ export class BackgroundPruner {
   async #prune(): Promise<void> {
     const { store, keepBlocks, keptHeight, log } = this.#parts;
     const pause = () => this.#pause();
-    if (await isPruning(store)) await sweepBelowBase(store, { keptHeight, pause });
+    if (await isPruning(store)) await sweepBelowBase(store, { pause });
     const height = keepBlocks === undefined ? undefined : pruningTarget(store, keepBlocks);
     if (height === undefined || this.#stopping.signal.aborted) return;
-    const startMs = performance.now();
+    const startMs = this.#timers.nowMs();
     await moveBase(store, height, { keptHeight });
     log.info({ baseHeight: height }, "pruning what lies below");
-    await sweepBelowBase(store, { keptHeight, pause });
-    const durationMs = Math.round(performance.now() - startMs);
+    await sweepBelowBase(store, { pause });
+    const durationMs = Math.round(this.#timers.nowMs() - startMs);
     log.info({ baseHeight: height, durationMs }, "pruned");
   }
 
   async #pause(): Promise<void> {
     if (this.#stopping.signal.aborted) throw new LedgerError("NODE_STOPPED", {});
-    await new Promise((resolve) => {
-      setTimeout(resolve, pauseMs);
+    await new Promise<void>((resolve) => {
+      this.#timers.after(pauseMs, resolve);
     });
   }
 

@@ -11,6 +11,8 @@
  * (2) A faulty peer costs at most one request a `penaltyMs`.
  * (3) A peer that does not answer holds nothing up for longer than `patienceMs`.
  * (4) Nothing is appended once `stop` was called.
+ * (5) With claims of more than `f` members, `f` liars cannot make this node call itself behind.
+ *     With fewer, or without an `f`, a peer is believed until its claim leads to no block.
  */
 import { AssertionError } from "../base/assert.ts";
 import { isLedgerError, LedgerError } from "../base/errors.ts";
@@ -21,6 +23,7 @@ import { TupleReader } from "../base/format/tuple.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { Clock, Log } from "../base/log.ts";
+import { faultyMax } from "../base/proof/certificate.ts";
 import { surface } from "./crash.ts";
 import { isOwnFault, isProvenLie } from "./own-fault.ts";
 import { SeldomLog } from "./seldom.ts";
@@ -83,7 +86,9 @@ export class ChainFollower {
   readonly #clock: Clock;
   readonly #onAppended: AppendListener;
   readonly #penalties = new Map<PublicKey, number>();
-  /** Peers that lied last time: what they claim is no measure of being behind. */
+  /** What connected peers claimed last. */
+  #claims: readonly Claim[] = [];
+  /** Peers whose last claim led to no block: it is no measure of being behind. */
   readonly #doubted = new Set<PublicKey>();
   /** Peers whose answer is still awaited, though others are asked meanwhile. */
   readonly #busy = new Set<PublicKey>();
@@ -97,10 +102,10 @@ export class ChainFollower {
   readonly #onFault: (reason: string) => void;
   readonly #onCaughtUp: (peers: readonly PublicKey[]) => void;
   readonly #onPruned: (peers: readonly PublicKey[]) => void;
+  readonly #members: () => readonly PublicKey[];
   #queue: Promise<unknown> = Promise.resolve();
   #round: Promise<void> | undefined;
   #stopPolling: Cancel = () => {};
-  #claimedHeight = 0;
   #hasLooked = false;
 
   constructor(parts: {
@@ -115,6 +120,8 @@ export class ChainFollower {
     onCaughtUp?(peers: readonly PublicKey[]): void;
     /** Told with the peers that pruned the next block, when nobody else has it at the moment. */
     onPruned?(peers: readonly PublicKey[]): void;
+    /** Peer keys of the validators: of them, and of them only, it is known how many may lie. */
+    members(): readonly PublicKey[];
     readonly patienceMs?: number;
     /** Default: those of the process. */
     readonly timers?: Timers | undefined;
@@ -129,13 +136,14 @@ export class ChainFollower {
     this.#patienceMs = parts.patienceMs ?? patienceMsDefault;
     this.#onCaughtUp = parts.onCaughtUp ?? (() => {});
     this.#onPruned = parts.onPruned ?? (() => {});
+    this.#members = parts.members;
   }
 
   get status(): FollowerStatus {
-    const behind = this.#claimedHeight - this.#sink.tip.height;
+    const claimedHeight = this.#measure();
     // One block behind is the normal state while a decision travels.
-    const hasLooked = this.#hasLooked;
-    return { catchingUp: behind > 1, claimedHeight: this.#claimedHeight, hasLooked };
+    const catchingUp = claimedHeight > this.#sink.tip.height + 1;
+    return { catchingUp, claimedHeight, hasLooked: this.#hasLooked };
   }
 
   /** How many peers have pruned the blocks that this node needs next. */
@@ -189,8 +197,7 @@ export class ChainFollower {
   async #catchUp(): Promise<void> {
     if (this.#clock.nowMs() < this.#restUntilMs) return;
     const claims = await this.#askHeights();
-    const believed = claims.filter(({ peer }) => !this.#doubted.has(peer));
-    this.#claimedHeight = Math.max(0, ...believed.map(({ height }) => height));
+    this.#remember(claims);
     const exhausted: PublicKey[] = [];
     for (const { peer, height } of claims) {
       if (this.#stopped) return;
@@ -199,6 +206,28 @@ export class ChainFollower {
     this.#hasLooked ||= claims.length > 0;
     this.#onCaughtUp(exhausted);
     if (this.#pruned.size > 0) this.#onPruned([...this.#pruned]);
+  }
+
+  /** Keeps what was claimed before by who is still there and was not asked this time. */
+  #remember(claims: readonly Claim[]): void {
+    const connected = new Set(this.#source.connectedPeers());
+    const anew = new Set(claims.map(({ peer }) => peer));
+    const former = this.#claims.filter(({ peer }) => connected.has(peer) && !anew.has(peer));
+    this.#claims = [...claims, ...former];
+  }
+
+  /** The height that others have, as far as their claims can be believed. */
+  #measure(): number {
+    const members = this.#members();
+    const liarsMax = faultyMax(members.length);
+    const heights = this.#claims
+      .filter(({ peer }) => members.includes(peer))
+      .map(({ height }) => height)
+      .sort((left, right) => right - left);
+    // One of so many is honest. A liar may feed blocks one by one, and so never be found out.
+    if (liarsMax > 0 && heights.length > liarsMax) return heights[liarsMax] ?? 0;
+    const believed = this.#claims.filter(({ peer }) => !this.#doubted.has(peer));
+    return Math.max(0, ...believed.map(({ height }) => height));
   }
 
   /** Asks all at once; who does not answer in time is left out. */
@@ -230,6 +259,7 @@ export class ChainFollower {
       );
       // Patience is for the answer; what this node then takes to append it is its own affair.
       const isAnswered = await this.#within(request.then(isSettled, isSettled));
+      if (isAnswered !== true) this.#doubted.add(peer);
       const outcome = isAnswered === true ? await fetching : "unanswered";
       if (outcome !== "progress") return outcome === "lied";
     }
@@ -260,8 +290,9 @@ export class ChainFollower {
   }
 
   #passOver(peer: PublicKey, error: unknown): void {
-    if (isProvenLie(error)) this.#doubted.add(peer);
+    // Who has pruned the block has later ones all the same.
     if (isLedgerError(error, "P2P_SYNC_PRUNED")) this.#pruned.add(peer);
+    else this.#doubted.add(peer);
     this.#penalties.set(peer, this.#clock.nowMs() + penaltyMs);
     this.#seldom.warn(peer, { peer, error: String(error) }, "peer passed over while catching up");
   }

@@ -1,7 +1,8 @@
 /**
  * How far this node's clock is from those of the other validators, as their fresh proposals show:
  * the time in one is its proposer's clock a moment ago. A clock that is off makes a node refuse
- * what all others accept, and nothing else would say why.
+ * what all others accept, and nothing else would say why. One that is behind since the machine was
+ * paused is helped by it (clock.ts).
  */
 import type { ConsensusMessage } from "../base/format/message.ts";
 import type { Hash } from "../base/hash.ts";
@@ -13,11 +14,28 @@ export class ClockWatch {
 
   /** Looks at a verified message. One that is sent again is old, and tells nothing new. */
   note(message: ConsensusMessage, nowMs: number): void {
-    if (message.kind !== "proposal" || message.round !== 0) return;
+    // A block that was prepared in a former round is proposed again with its former time.
+    if (message.kind !== "proposal" || message.prepares.length > 0) return;
     const { validator, block } = message;
     if (this.#last.get(validator)?.hash === block.hash) return;
     const offsetMs = block.header.timestampMs - nowMs;
     this.#last.set(validator, { hash: block.hash, offsetMs });
+  }
+
+  /** Forgets all: what was seen was held against a clock that has been set since. */
+  clear(): void {
+    this.#last.clear();
+  }
+
+  /**
+   * Returns by how much an honest one of `others` is ahead of this node, at least: `Infinity` when
+   * there are no others, 0 or less when it is not known.
+   */
+  aheadMsMin(others: readonly PublicKey[], faultyMax: number): number {
+    if (others.length === 0) return Number.POSITIVE_INFINITY;
+    const offsets = others.flatMap((other) => this.#last.get(other)?.offsetMs ?? []);
+    // So many liars may be above it, and no more.
+    return offsets.sort((left, right) => right - left)[faultyMax] ?? 0;
   }
 
   /** Returns by how much a validator is ahead of this node, in milliseconds, if it is known. */

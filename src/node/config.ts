@@ -50,7 +50,7 @@ const NodeConfigSchema = z.strictObject({
   /** Old blocks and their history go, but for so many; absent: all are kept. */
   pruning: z.strictObject({ keepBlocks: z.int().min(limits.pruningKeepBlocksMin) }).optional(),
   /** Least time between two blocks of this node as proposer: more transactions share one block. */
-  blockIntervalMs: z.int().min(0).max(10_000).default(50),
+  blockIntervalMs: z.int().min(0).max(limits.blockIntervalMsMax).default(50),
 });
 
 /** Stands for a key when no single one is wrong. */

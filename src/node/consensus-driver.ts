@@ -11,16 +11,12 @@
  * (3) After a node fault nothing is signed any more; `status.halted` says why.
  * (4) An event that was fed is taken, whenever it came: none waits for the next one.
  * (5) What waits is bounded for each validator (pending-events.ts).
+ * (6) Nothing is done before the start, nor before a peer could be heard for `listenMs`.
  */
 import { AssertionError } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import type { Block } from "../base/format/block.ts";
-import {
-  type Certificate,
-  claimMessage,
-  decodeMessage,
-  encodeMessage,
-} from "../base/format/message.ts";
+import { type Certificate, claimMessage, encodeMessage } from "../base/format/message.ts";
 import { encodeSigningRecord, type SigningRecord } from "../base/format/signing-record.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
@@ -31,13 +27,12 @@ import { type ConsensusState, initialState, positions } from "../consensus/state
 import { step } from "../consensus/step.ts";
 import { surface } from "./crash.ts";
 import type { ConsensusStatus, DriverParts } from "./driver-types.ts";
-import { EquivocationWatch } from "./equivocation-watch.ts";
-import { isKeyInCertificate, isKeyUsedElsewhere } from "./key-guard.ts";
+import { isKeyInCertificate } from "./key-guard.ts";
+import { MessageReception } from "./message-reception.ts";
 import { isOwnFault, isPassing } from "./own-fault.ts";
 import { PendingEvents } from "./pending-events.ts";
 import { type Cancel, realTimers, type Timers } from "./timers.ts";
 import { ValidatorWatch } from "./validator-watch.ts";
-import { checkContent, verifyMessage } from "./verify-message.ts";
 
 const keyUsedElsewhere = "another process signs with the validator key of this node";
 
@@ -53,7 +48,7 @@ export class ConsensusDriver {
   /** Own messages of the step under way: they come before all that waits. */
   readonly #signed: ConsensusEvent[] = [];
   readonly #watch = new ValidatorWatch();
-  readonly #equivocations = new EquivocationWatch();
+  readonly #reception: MessageReception;
   /** Slow effects under way. */
   readonly #tasks = new Set<Promise<void>>();
   #state: ConsensusState;
@@ -63,7 +58,9 @@ export class ConsensusDriver {
   #stopResending: Cancel = () => {};
   #stopWorkTimer: Cancel = () => {};
   #stopListening: Cancel = () => {};
-  #isListening = false;
+  #isStarted = false;
+  #isListening = true;
+  #isHearing = false;
   #lastAppendMs = 0;
   #workSinceMs: number | undefined;
   #halted: string | undefined;
@@ -72,6 +69,7 @@ export class ConsensusDriver {
   constructor(parts: DriverParts) {
     this.#parts = parts;
     this.#timers = parts.timers ?? realTimers;
+    this.#reception = new MessageReception(parts, this.#watch, () => this.halt(keyUsedElsewhere));
     this.#state = initialState({
       self: parts.signer?.publicKey,
       tip: this.#tip(),
@@ -99,14 +97,21 @@ export class ConsensusDriver {
   /** Starts with what was signed before the restart, once it has listened for a while. */
   start(): void {
     const { record, listenMs } = this.#parts;
+    this.#isStarted = true;
     this.#isListening = listenMs > 0;
-    this.#stopListening = this.#timers.after(listenMs, () => {
-      this.#isListening = false;
-      this.#wake();
-    });
     if (record !== undefined) this.#feed({ kind: "restored", record });
     this.#stopWorkTimer = this.#timers.every(workPollMs, () => this.noteWork());
     this.noteWork();
+  }
+
+  /** A peer can be heard from now on: the time of listening begins, unless it did before. */
+  listen(): void {
+    if (!this.#isStarted || this.#isHearing) return;
+    this.#isHearing = true;
+    this.#stopListening = this.#timers.after(this.#parts.listenMs, () => {
+      this.#isListening = false;
+      this.#wake();
+    });
   }
 
   /** Ends; what is under way has ended, too, when this returns. */
@@ -155,28 +160,14 @@ export class ConsensusDriver {
 
   /** Takes bytes that a member sent. @throws {LedgerError} when they are malformed. */
   receive(bytes: Uint8Array): void {
-    const message = decodeMessage(bytes);
-    // Signatures of decided heights are not worth the time of a check; a validator that is still
-    // there catches up from peers' status.
-    const isLate = message.height < this.#state.height && message.kind !== "roundChange";
-    if (isLate && !this.#equivocations.contradicts(message)) return;
-    const { ledger, verifier } = this.#parts;
-    const { validators } = this.#state;
-    const { validator, height } = message;
-    // Others are ahead, with a set that this node does not know yet: their blocks will tell.
-    if (height > this.#state.height && !validators.includes(validator)) return;
-    if (!verifyMessage(message, { chainId: ledger.chainId, verifier, validators }))
-      throw new LedgerError("CONSENSUS_SIGNATURE_INVALID", { validator, height });
-    checkContent(message);
-    if (isKeyUsedElsewhere(this.#state, message, this.#parts)) this.halt(keyUsedElsewhere);
-    this.#watch.note(message, this.#parts.clock.nowMs());
-    for (const pair of this.#equivocations.note(message)) this.#parts.onEquivocation(pair);
-    if (isLate) return;
-    if (this.#isRunning && this.#events.addMessage(message, bytes.length)) this.#wake();
+    const message = this.#reception.take(bytes, this.#state);
+    if (message === undefined || !this.#isRunning) return;
+    if (this.#events.addMessage(message, bytes.length)) this.#wake();
   }
 
   /** Looks whether something could be decided now. */
   noteWork(): void {
+    this.#watch.setClock(this.#state.validators, this.#parts);
     const hasWork = this.#parts.ledger.hasWork(this.#parts.clock.nowMs());
     this.#workSinceMs = hasWork ? (this.#workSinceMs ?? this.#timers.nowMs()) : undefined;
     if (hasWork) this.#feed({ kind: "work", height: this.#state.height });
@@ -291,9 +282,6 @@ export class ConsensusDriver {
       case "catchUp":
         parts.catchUp();
         break;
-      case "assist":
-        // Nothing to send: a node that is behind asks its peers for their tips every second.
-        break;
       default:
         this.#performSlowly(effect);
     }
@@ -372,8 +360,12 @@ export class ConsensusDriver {
       await ledger.checkBlock(block, { fresh, nowMs: clock.nowMs() });
       return true;
     } catch (error) {
-      if (!(error instanceof LedgerError) || error.code === "CONTRACT_NODE_FAULT") throw error;
-      log.warn({ code: error.code, facts: error.facts }, "proposed block is invalid");
+      if (!(error instanceof LedgerError)) throw error;
+      const { code, facts } = error;
+      // Whoever proposes may have found a call that this node cannot run: that must not end it. If
+      // the block is decided all the same, the append says so.
+      const verdict = isOwnFault(error) ? "cannot be judged" : "is invalid";
+      log.warn({ code, facts }, `a proposed block ${verdict}`);
       return false;
     }
   }

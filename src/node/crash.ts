@@ -12,6 +12,7 @@
  * next start knows and looks more closely.
  */
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { isLedgerError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 
 /** Exit code of a broken invariant (sysexits: internal software error). */
@@ -42,9 +43,17 @@ export function endOnBrokenInvariant(
   const onError = (error: unknown) => {
     try {
       log.error({ error: described(error) }, "broken invariant: the node ends");
-      appendFileSync(journalFile, `${end.nowMs()}\n`);
+      note();
     } finally {
       end.exit(crashExitCode);
+    }
+  };
+  const note = () => {
+    try {
+      appendFileSync(journalFile, `${end.nowMs()}\n`);
+    } catch (cause) {
+      const facts = { journalFile, error: described(cause) };
+      log.error(facts, "this crash could not be noted: it does not count");
     }
   };
   // A rejection that nobody handles arrives here, too, as long as no handler of its own is set.
@@ -91,6 +100,15 @@ export function recentCrashes(journalFile: string, nowMs: number = Date.now()): 
   // Old crashes tell nothing any more; without this the file would only grow.
   if (recent.length === 0) rmSync(journalFile, { force: true });
   return recent.length;
+}
+
+/**
+ * Tells whether an error of the start says that the program is wrong: neither what is refused with
+ * a code, nor what the system says of a file or a port. Whoever meets it surfaces it.
+ */
+export function isBrokenInvariant(error: unknown): boolean {
+  const isOfSystem = error instanceof Error && "syscall" in error;
+  return !isLedgerError(error) && !isOfSystem;
 }
 
 /** Brings an error past all handlers to the top of the process. */

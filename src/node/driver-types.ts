@@ -5,7 +5,8 @@ import type { Certificate } from "../base/format/message.ts";
 import type { SigningRecord } from "../base/format/signing-record.ts";
 import type { Hash } from "../base/hash.ts";
 import type { PublicKey, Signer, Verifier } from "../base/keys.ts";
-import type { Clock, Log } from "../base/log.ts";
+import type { Log } from "../base/log.ts";
+import type { NodeClock } from "./clock.ts";
 import type { Timers } from "./timers.ts";
 import type { ValidatorSight } from "./validator-watch.ts";
 
@@ -29,8 +30,6 @@ export type DriverParts = {
   readonly record: SigningRecord | undefined;
   /** The record is lost: nothing is signed before `resumeSigningAbove`. */
   readonly isRecordLost: boolean;
-  /** The record was lost, even if the operator said that it hides no vote (key-guard.ts). */
-  readonly hasForgotten: boolean;
   writeRecord(bytes: Uint8Array): Promise<void>;
   broadcast(bytes: Uint8Array): void;
   forwardTransactions(validator: PublicKey): void;
@@ -40,12 +39,15 @@ export type DriverParts = {
   /** Two messages prove that a validator contradicted itself. */
   onEquivocation(pair: Equivocation): void;
   readonly verifier: Verifier;
-  readonly clock: Clock;
+  readonly clock: NodeClock;
   readonly log: Log;
   /** Default: those of the process. */
   readonly timers?: Timers | undefined;
   readonly blockIntervalMs: number;
-  /** Time after the start in which nothing is signed, to hear whether another has this key. */
+  /**
+   * Time with a peer in which nothing is signed, to hear whether another has this key; 0: act at
+   * once.
+   */
   readonly listenMs: number;
 };
 

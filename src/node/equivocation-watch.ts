@@ -9,10 +9,10 @@
  * (3) A pair is reported once while its claims are kept.
  */
 import { claimOf, contradict, type Equivocation } from "../base/format/equivocation.ts";
-import type { Claim, ConsensusMessage, Signed } from "../base/format/message.ts";
+import type { Claim, Signed } from "../base/format/message.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
-import { claimsIn } from "./verify-message.ts";
+import { claimsIn, type Verifiable } from "./verify-message.ts";
 
 type Kept = { readonly claim: Signed<Claim>; isReported: boolean };
 
@@ -21,13 +21,13 @@ export class EquivocationWatch {
   readonly #claims = new Map<PublicKey, Map<string, Kept>>();
 
   /** Tells whether an unverified message would contradict a claim that is kept. */
-  contradicts(message: ConsensusMessage): boolean {
+  contradicts(message: Signed<Claim>): boolean {
     const kept = this.#claims.get(message.validator)?.get(placeOf(message));
     return kept !== undefined && !kept.isReported && contradict(kept.claim, message);
   }
 
   /** Takes a message whose signatures hold. @returns What it and earlier ones prove. */
-  note(message: ConsensusMessage): Equivocation[] {
+  note(message: Verifiable): Equivocation[] {
     const found = claimsIn(message).map((claim) => this.#noteClaim(claim));
     return found.filter((pair) => pair !== undefined);
   }

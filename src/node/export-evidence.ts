@@ -4,6 +4,7 @@
  * bundle verifies it (base/proof/evidence.ts).
  */
 import { bytesToHex, hexToBytes } from "../base/bytes.ts";
+import { LedgerError } from "../base/errors.ts";
 import { decodeHeader, encodeHeader } from "../base/format/block.ts";
 import {
   type EvidenceBundle,
@@ -37,6 +38,8 @@ type BillKeys = {
  * Returns the bundle's text; `undefined` when there is no bill at the key.
  *
  * @param billKey - State key `billing/bill/<meter>/<month>/<n>`.
+ * @throws {LedgerError} LEDGER_PRUNED when the bill rests on something that was written where this
+ *   node has no blocks any more.
  */
 export async function exportBillEvidence(
   ledger: Ledger,
@@ -64,7 +67,7 @@ function wantedOf(billKey: string, bill: BillKeys): Wanted[] {
     ...bill.breaks.map((key) => ({ role: "break", key })),
     { role: "tariff", key: bill.tariff.key },
     ...earlier(bill.tariff.version, `billing/tariff/${bill.tariff.id}`, "earlierTariff"),
-    // The meter's record changes with every batch; its registration is what a bill rests on.
+    // The meter's record changes with every batch, but not in what a bill rests on: its kind.
     { role: "meter", key: `metering/meter/${bill.meter}`, first: true },
   ];
 }
@@ -111,20 +114,43 @@ class Collector {
     return headers === undefined ? bundle : { ...bundle, headers };
   }
 
+  /** The first value that this node can prove; it must be older than the bill, which comes first. */
   async #firstValue(key: string): Promise<Found | undefined> {
-    const [entry] = await this.#ledger.history(key, { limit: 1 });
-    return entry?.value === undefined ? undefined : { height: entry.height, value: entry.value };
+    const from = this.#oldestHeight;
+    const [entry] = await this.#ledger.history(key, { from, limit: 1 });
+    const isOld = entry !== undefined && (from === 0 || entry.height < this.#billHeight);
+    if (!isOld) return this.#absent(key);
+    return entry.value === undefined ? undefined : { height: entry.height, value: entry.value };
   }
 
   async #lastValue(key: string): Promise<Found | undefined> {
     let found: Found | undefined;
-    for (let from = 0; ; from = (found?.height ?? from) + 1) {
+    for (let from = this.#oldestHeight; ; from = (found?.height ?? from) + 1) {
       const page = await this.#ledger.history(key, { from, limit: 100 });
       const last = page.at(-1);
-      if (last === undefined) return found;
+      if (last === undefined) return found ?? this.#absent(key);
       found = last.value === undefined ? undefined : { height: last.height, value: last.value };
       if (page.length < 100) return found;
     }
+  }
+
+  /** From here on there are blocks, whose receipts prove what they wrote. */
+  get #oldestHeight(): number {
+    const { baseHeight } = this.#ledger;
+    return baseHeight === 0 ? 0 : baseHeight + 1;
+  }
+
+  get #billHeight(): number {
+    const [first] = this.#transactions;
+    return first === undefined ? 0 : decodeHeader(hexToBytes(first.header)).height;
+  }
+
+  /** What has a value, but was not written since the base, was written before it. */
+  #absent(key: string): undefined {
+    const { baseHeight, state } = this.#ledger;
+    if (baseHeight > 0 && state.get(key) !== undefined)
+      throw new LedgerError("LEDGER_PRUNED", { height: null, baseHeight });
+    return undefined;
   }
 
   /** Finds the transaction of a block whose receipt shows the value, the last one that does. */

@@ -5,24 +5,24 @@
  * A second instance is often not heard directly, as it has the same peer key, too. What it signed
  * comes back inside justifications and in the certificates of blocks.
  */
-import type { Certificate, ConsensusMessage } from "../base/format/message.ts";
+import type { Certificate } from "../base/format/message.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { isForeignUseOfKey } from "../consensus/signing.ts";
 import type { ConsensusState } from "../consensus/state.ts";
-import { claimsIn } from "./verify-message.ts";
+import { claimsIn, type Verifiable } from "./verify-message.ts";
 
 /** What the guard needs to know besides the core's state. */
 type Memory = {
   /** Record at start: until the core has it restored, it stands for what was signed. */
   readonly record: ConsensusState["record"];
   /** The record was lost before this start, so own votes from before are not known. */
-  readonly hasForgotten: boolean;
+  readonly isRecordLost: boolean;
 };
 
 /** Tells whether a verified message holds something that this node's key signed elsewhere. */
 export function isKeyUsedElsewhere(
   state: ConsensusState,
-  message: ConsensusMessage,
+  message: Verifiable,
   memory: Memory,
 ): boolean {
   const known = knownTo(state, memory);
@@ -52,7 +52,7 @@ export function isKeyInCertificate(
  * The state with the record to judge by. After a loss there is none until something is signed: what
  * was found, if anything, is not the newest one.
  */
-function knownTo(state: ConsensusState, { record, hasForgotten }: Memory) {
+function knownTo(state: ConsensusState, { record, isRecordLost }: Memory) {
   const known = state.record ?? record;
-  return hasForgotten && known === record ? undefined : { ...state, record: known };
+  return isRecordLost && known === record ? undefined : { ...state, record: known };
 }

@@ -19,7 +19,12 @@ import { surface } from "./crash.ts";
 import { type Cancel, realTimers, type Timers } from "./timers.ts";
 
 /** A call of a method of the system contract. */
-export type SystemCall = { readonly method: string; readonly argsJson: string };
+export type SystemCall = {
+  readonly method: string;
+  readonly argsJson: string;
+  /** Asked before each signing: tells that the call can have no effect any more. */
+  readonly isMoot?: () => boolean;
+};
 
 /** What the ledger must offer. */
 export interface SenderLedger {
@@ -109,6 +114,7 @@ export class NodeTransactions {
     const { log } = this.#parts;
     const { method } = call;
     for (let signing = 1; signing <= signingsMax && !this.#stopped; signing += 1) {
+      if (call.isMoot?.() === true) return;
       const transaction = this.#sign(call);
       if (transaction === undefined) {
         log.debug({ method }, "own call dropped: this node is no sender of the ledger");

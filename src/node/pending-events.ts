@@ -5,15 +5,16 @@
  *
  * (1) Messages of one validator that wait have at most `waitingBytesMax` together: none can fill
  *     the memory.
- * (2) Of ticks and appended blocks, one right after the other, only the last one waits. A step may
- *     be held up for hours when the disk is full, and they would pile up meanwhile.
+ * (2) Of each kind of tick only the last one waits, of appended blocks one right after the other
+ *     as well. A step may be held up for hours when the disk is full, and they would pile up
+ *     meanwhile.
  */
 import type { ConsensusMessage } from "../base/format/message.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { ConsensusEvent } from "../consensus/event.ts";
 
-const mergedKinds: ReadonlySet<string> = new Set(["appended", "resend", "work"]);
+const ticks: ReadonlySet<string> = new Set(["resend", "work"]);
 /** Two proposals of the greatest size. */
 const waitingBytesMax = 2 * limits.consensusFrameBytesMax;
 
@@ -30,8 +31,10 @@ export class PendingEvents {
 
   /** Adds an event that is no message. */
   add(event: ConsensusEvent): void {
-    const last = this.#events.at(-1)?.kind;
-    if (event.kind === last && mergedKinds.has(last)) this.#events.pop();
+    const { kind } = event;
+    const place = ticks.has(kind) ? this.#events.findIndex((other) => other.kind === kind) : -1;
+    if (place !== -1) this.#events.splice(place, 1);
+    if (kind === "appended" && this.#events.at(-1)?.kind === kind) this.#events.pop();
     this.#events.push(event);
   }
 

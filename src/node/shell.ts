@@ -15,17 +15,18 @@ import { decodeSigningRecord } from "../base/format/signing-record.ts";
 import type { Hash } from "../base/hash.ts";
 import type { PublicKey, Signer, Verifier } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
-import type { Clock, Log } from "../base/log.ts";
+import type { Log } from "../base/log.ts";
 import { quorumSize } from "../base/proof/certificate.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Submission } from "../ledger/ledger-types.ts";
-import type { SnapshotSource } from "../ledger/snapshot-source.ts";
+import type { SnapshotServing } from "../ledger/snapshot-source.ts";
 import {
   type BlockSink,
   type BlockSource,
   ChainFollower,
   encodeDecided,
 } from "./chain-follower.ts";
+import type { NodeClock } from "./clock.ts";
 import { ConsensusDriver } from "./consensus-driver.ts";
 import { surface } from "./crash.ts";
 import { Republisher } from "./republisher.ts";
@@ -33,6 +34,7 @@ import { SeldomLog } from "./seldom.ts";
 import type { StorageGate } from "./storage-gate.ts";
 import { realTimers, type Timers } from "./timers.ts";
 import { directFrame, TransactionIntake, type Verdict } from "./transaction-intake.ts";
+import { shareOf, VerificationBudget } from "./verification-budget.ts";
 
 /** What the shell needs of the network. */
 export interface ShellNetwork extends BlockSource {
@@ -44,13 +46,16 @@ export interface ShellNetwork extends BlockSource {
   publishTransactions(transactions: readonly Uint8Array[]): void;
 }
 
+/** A peer that connects again sooner has to wait for what is sent to all. */
+const handOverMsMin = 2_000;
+
 /** What the network calls. */
 export interface ShellHandlers {
   onTransactions(from: PublicKey, transactions: readonly Uint8Array[]): Promise<Verdict[]>;
   onConsensusMessage(from: PublicKey, frame: Uint8Array): void;
   onPeerChange(peer: PublicKey, isConnected: boolean): void;
   status(): { readonly height: number; readonly hash: Hash };
-  readonly snapshots?: SnapshotSource | undefined;
+  readonly snapshots?: SnapshotServing | undefined;
   readBlocks(from: number, countMax: number, bytesMax: number): Promise<Uint8Array[]>;
 }
 
@@ -58,12 +63,16 @@ export interface ShellHandlers {
 export type Votes = {
   /** Bytes of the last record; `undefined` when nothing was signed, or when that is not known. */
   readonly record: Uint8Array | undefined;
-  /** What was signed is not known: nothing is signed before a quorum of others told its tip. */
-  readonly isLost: boolean;
-  /** It was lost, even if the operator said that it hides no vote. */
-  readonly hasForgotten: boolean;
+  /** What was signed is not known: nothing is signed before enough others told their tip. */
+  readonly loss: VoteLoss | undefined;
   /** Returns once the record is on disk. */
   write(bytes: Uint8Array): Promise<void>;
+};
+
+/** What a lost record may hide. */
+export type VoteLoss = {
+  /** Votes this many heights above the highest certified tip. */
+  readonly hiddenHeights: number;
 };
 
 /** A member, by its two keys. */
@@ -81,13 +90,13 @@ export type ShellParts = {
   readonly readOnlyBecause?: string | undefined;
   readonly peerKey: PublicKey;
   /** What peers may begin with; absent: this node serves none. */
-  readonly snapshots?: SnapshotSource | undefined;
+  readonly snapshots?: SnapshotServing | undefined;
   /** Told with the peers that have pruned the next block, when nobody else has it. */
   readonly onPruned?: ((peers: readonly PublicKey[]) => void) | undefined;
   members(): readonly ShellMember[];
   onEquivocation(pair: Equivocation): void;
   readonly verifier: Verifier;
-  readonly clock: Clock;
+  readonly clock: NodeClock;
   readonly timers?: Timers | undefined;
   readonly log: Log;
   readonly blockIntervalMs: number;
@@ -106,6 +115,9 @@ export class NodeShell {
   readonly intake: TransactionIntake;
   readonly #parts: ShellParts;
   readonly #seldom: SeldomLog;
+  readonly #budget: VerificationBudget;
+  /** When each member or candidate last got what is pending because it connected. */
+  readonly #handedOverMs = new Map<PublicKey, number>();
   /** The handlers need the driver and the driver needs the network: so it comes later. */
   #connected: Connected | undefined;
 
@@ -113,6 +125,7 @@ export class NodeShell {
     const { timers = realTimers } = parts;
     this.#parts = parts;
     this.#seldom = new SeldomLog(parts.log, () => timers.nowMs());
+    this.#budget = new VerificationBudget(() => timers.nowMs());
     this.intake = new TransactionIntake(parts.ledger);
   }
 
@@ -125,7 +138,7 @@ export class NodeShell {
         this.intake.receiveDirect(from, frame, (message) => this.#receive(from, message)),
       onPeerChange: (peer, isConnected) => {
         this.#connected?.follower.poke();
-        if (isConnected) this.#handOver(peer);
+        if (isConnected) this.#onPeer(peer);
       },
       status: () => ({ height: ledger.tip.height, hash: ledger.tip.hash }),
       snapshots: this.#parts.snapshots,
@@ -152,7 +165,7 @@ export class NodeShell {
   }
 
   start(): void {
-    const { republisher, follower, driver } = this.#whole();
+    const { network, republisher, follower, driver } = this.#whole();
     const { readOnlyBecause } = this.#parts;
     if (readOnlyBecause !== undefined) {
       driver.halt(readOnlyBecause);
@@ -162,6 +175,7 @@ export class NodeShell {
     republisher.start();
     follower.start();
     driver.start();
+    if (network.connectedPeers().length > 0) driver.listen();
   }
 
   /** Ends; what is under way has ended, too, when this returns. */
@@ -211,6 +225,7 @@ export class NodeShell {
       onFault: (reason) => this.#connected?.driver.halt(reason),
       onCaughtUp: (peers) => this.#resumeWhenKnown(peers),
       onPruned: (peers) => this.#parts.onPruned?.(peers),
+      members: () => this.#parts.members().map(({ peer }) => peer),
     });
   }
 
@@ -238,8 +253,7 @@ export class NodeShell {
       ledger: consensusView(ledger),
       signer,
       record: votes?.record && decodeSigningRecord(votes.record),
-      isRecordLost: votes?.isLost === true,
-      hasForgotten: votes?.hasForgotten === true,
+      isRecordLost: votes?.loss !== undefined,
       writeRecord: (bytes) => this.#writeRecord(bytes),
       broadcast: (bytes) => network.broadcast(directFrame("consensus", bytes)),
       forwardTransactions: (validator) => this.#forward(validator),
@@ -259,18 +273,37 @@ export class NodeShell {
   /**
    * Ends the abstention after a lost record: a quorum of others answered and has nothing more, so
    * the tip here is the highest certified one. What was signed before can concern its successor;
-   * one height more is for a vote that was on its way.
+   * one height more is for a vote that was on its way. Where a quorum takes everybody, all others
+   * are enough: without them nothing was certified.
    */
   #resumeWhenKnown(peers: readonly PublicKey[]): void {
-    const { ledger, members } = this.#parts;
+    const { ledger, members, peerKey, votes } = this.#parts;
     const driver = this.#connected?.driver;
+    if (driver?.awaitsTip !== true || votes?.loss === undefined) return;
     // Candidates answer, too, but only members can have certified a higher tip.
-    const others = members().filter(({ peer }) => peers.includes(peer));
-    if (driver?.awaitsTip !== true || others.length < quorumSize(members().length)) return;
-    driver.resumeSigningAbove(ledger.tip.height + 2);
+    const others = members().filter(({ peer }) => peer !== peerKey);
+    const answered = others.filter(({ peer }) => peers.includes(peer));
+    const enough = Math.min(quorumSize(members().length), others.length);
+    if (answered.length < enough) return;
+    driver.resumeSigningAbove(ledger.tip.height + votes.loss.hiddenHeights);
+  }
+
+  /** Messages of peers that had used up their share of this node's time. */
+  get messagesOverBudget(): number {
+    return this.#budget.refused;
   }
 
   #receive(from: PublicKey, message: Uint8Array): void {
+    const members = this.#parts.members();
+    // Who is no validator has nothing to say here: all of them share what one has.
+    const payer = members.some(({ peer }) => peer === from) ? from : "others";
+    const share = shareOf(members.length);
+    if (this.#budget.spend(payer, share, () => this.#take(from, message))) return;
+    const kind = `over budget: ${payer}`;
+    this.#seldom.warn(kind, { from }, "consensus messages dropped: they take too much time");
+  }
+
+  #take(from: PublicKey, message: Uint8Array): void {
     try {
       this.#connected?.driver.receive(message);
     } catch (error) {
@@ -284,6 +317,16 @@ export class NodeShell {
     const { members, peerKey } = this.#parts;
     const peer = members().find((member) => member.validator === validator)?.peer;
     if (peer !== undefined && peer !== peerKey) this.#handOver(peer);
+  }
+
+  #onPeer(peer: PublicKey): void {
+    this.#connected?.driver.listen();
+    const nowMs = (this.#parts.timers ?? realTimers).nowMs();
+    const lastMs = this.#handedOverMs.get(peer) ?? Number.NEGATIVE_INFINITY;
+    // It takes tens of milliseconds when much is pending, and whoever connects chooses how often.
+    if (nowMs - lastMs < handOverMsMin) return;
+    this.#handedOverMs.set(peer, nowMs);
+    this.#handOver(peer);
   }
 
   /** Gives a peer what is pending here, directly: gossip may not have reached it. */

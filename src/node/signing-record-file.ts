@@ -4,20 +4,28 @@
  *
  * Two slots, `<file>.a` and `<file>.b`, are written in turn (their bytes: signing-record-slot.ts),
  * each followed by one `fdatasync`, so an interrupted write hits only the older record. A write
- * that fails is taken back: its slot is emptied.
+ * that fails is taken back: its slot is cut to a length that says so.
  *
  * Invariants:
  *
  * (1) When `write` has returned, the record is on disk.
  * (2) `open` gives the newest whole record. A slot that was being written is passed over, as
  *     nothing was signed for it; one that is damaged otherwise is reported.
- * (3) A key is born with an empty record ("nothing was signed"). No slot at all therefore means
+ * (3) A key is born with an empty record ("nothing was signed"). No whole slot therefore means
  *     that the record is lost, and nobody knows what was signed.
+ * (4) From the second write on both slots hold something: one that is missing or empty beside a
+ *     later record was not left by this class, and may have held the newest.
  */
 import { type FileHandle, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LedgerError } from "../base/errors.ts";
-import { decodeSlot, encodeSlot, type Slot, type SlotRecord } from "./signing-record-slot.ts";
+import {
+  decodeSlot,
+  encodeSlot,
+  type Slot,
+  type SlotRecord,
+  takenBackBytes,
+} from "./signing-record-slot.ts";
 
 /** Reads and writes the record's bytes; what they mean is for the caller. */
 export class SigningRecordFile {
@@ -31,10 +39,12 @@ export class SigningRecordFile {
     this.#sequence = sequence;
   }
 
-  /** Writes the empty record a new key starts with; an existing record is left as it is. */
+  /** Writes the empty record a new key starts with; what exists is left as it is. */
   static async create(path: string): Promise<void> {
-    const { file, isLost } = await SigningRecordFile.open(path);
-    if (isLost) await file.write(new Uint8Array());
+    const slots = await readSlots(path);
+    if (slots.some(({ kind }) => kind !== "empty")) return;
+    const { file } = await SigningRecordFile.open(path);
+    await file.write(new Uint8Array());
     await file.close();
   }
 
@@ -42,19 +52,14 @@ export class SigningRecordFile {
    * Puts the record of a key aside, so that it counts as lost: after a restore nobody knows whether
    * it is the newest. The slots stay beside, for people, as `<slot>.before-restore`.
    */
-  static async setAside(path: string): Promise<void> {
-    for (const file of slotFiles(path))
-      await rename(file, `${file}.before-restore`).catch((cause: NodeJS.ErrnoException) => {
-        if (cause.code !== "ENOENT") throw cause;
-      });
-    await syncDirectory(dirname(path));
+  static setAside(path: string): Promise<void> {
+    return renameSlots(path, "before-restore");
   }
 
   /**
-   * Opens the record.
+   * Opens the record. Slots of which none is whole are put aside as `<slot>.damaged`.
    *
    * @returns The file; the last record, `undefined` when nothing was signed; whether it is lost.
-   * @throws {LedgerError} SIGNING_RECORD_CORRUPT when slots exist but none is whole.
    */
   static async open(path: string): Promise<{
     file: SigningRecordFile;
@@ -64,10 +69,11 @@ export class SigningRecordFile {
     isTorn: boolean;
   }> {
     const files = slotFiles(path);
-    const found = await Promise.all([readSlot(files[0]), readSlot(files[1])]);
+    const found = await readSlots(path);
     const newest = newestOf(found);
-    if (newest === undefined && found.some(({ kind }) => kind !== "empty"))
-      throw new LedgerError("SIGNING_RECORD_CORRUPT", { file: path });
+    const isDamaged = newest === undefined && found.some(({ kind }) => kind !== "empty");
+    // Sectors left over in them have later sequences than the record that begins anew.
+    if (isDamaged) await renameSlots(path, "damaged");
     const handles = [await openSlot(files[0]), await openSlot(files[1])] as const;
     await syncDirectory(dirname(path));
     const file = new SigningRecordFile(path, handles, newest?.sequence ?? 0n);
@@ -90,7 +96,7 @@ export class SigningRecordFile {
       await writeWhole(slot, encodeSlot({ sequence, payload }));
       await slot.datasync();
     } catch (cause) {
-      await forget(slot);
+      await takeBack(slot);
       const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
       const file = slotFiles(this.#path)[index];
       throw new LedgerError("SIGNING_RECORD_UNWRITABLE", { file, reason }, { cause });
@@ -119,12 +125,12 @@ async function writeWhole(slot: FileHandle, bytes: Uint8Array): Promise<void> {
 }
 
 /**
- * Empties the slot of a record that could not be written. Nothing was signed for it, but after a
- * restart a torn slot would look like damage to the newest record.
+ * Takes back a record that could not be written. Nothing was signed for it, but after a restart a
+ * sector of which a part was written would look like damage to the newest record.
  */
-async function forget(slot: FileHandle): Promise<void> {
+async function takeBack(slot: FileHandle): Promise<void> {
   try {
-    await slot.truncate(0);
+    await slot.truncate(takenBackBytes);
     await slot.datasync();
   } catch {
     // Then it does look like damage, and the node abstains for two heights, which is safe.
@@ -138,10 +144,24 @@ function newestOf(slots: readonly Slot[]): SlotRecord | undefined {
   }, undefined);
 }
 
-/** Only the record after the newest whole one can have been in the middle of its write. */
+/**
+ * Only the record after the newest whole one can have been in the middle of its write; and a slot
+ * that does not even hold a sector is only ever found beside the first record (4).
+ */
 function isDoubtful(slot: Slot, newest: SlotRecord | undefined): boolean {
-  if (slot.kind !== "torn") return slot.kind === "damaged";
-  return slot.sequence !== undefined && slot.sequence !== (newest?.sequence ?? 0n) + 1n;
+  if (newest === undefined) return false;
+  switch (slot.kind) {
+    case "whole":
+    case "takenBack":
+      return false;
+    case "damaged":
+      return true;
+    case "empty":
+      return newest.sequence > 1n;
+    case "torn":
+      if (slot.sequence === undefined) return newest.sequence > 1n;
+      return slot.sequence !== newest.sequence + 1n;
+  }
 }
 
 async function openSlot(path: string): Promise<FileHandle> {
@@ -151,6 +171,19 @@ async function openSlot(path: string): Promise<FileHandle> {
     if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
     return open(path, "w+", 0o600);
   }
+}
+
+async function readSlots(path: string): Promise<readonly Slot[]> {
+  const [first, second] = slotFiles(path);
+  return [await readSlot(first), await readSlot(second)];
+}
+
+async function renameSlots(path: string, suffix: string): Promise<void> {
+  for (const file of slotFiles(path))
+    await rename(file, `${file}.${suffix}`).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== "ENOENT") throw cause;
+    });
+  await syncDirectory(dirname(path));
 }
 
 async function readSlot(path: string): Promise<Slot> {

@@ -24,14 +24,21 @@ const sectorBytes = 512;
 const dataStart = 12;
 const dataBytes = sectorBytes - dataStart;
 const headBytes = 4 + 32;
+/**
+ * Length to which a slot is cut when its write is taken back. To cut a file takes no room on a full
+ * disk, and a file of this length is left by nothing else.
+ */
+export const takenBackBytes = 1;
 
 /** A record with its place in the order of writes. */
 export type SlotRecord = { readonly sequence: bigint; readonly payload: Uint8Array };
 
 /** What a slot holds. */
 export type Slot =
-  /** Nothing was written, or what could not be written was taken back. */
+  /** Nothing was written. */
   | { readonly kind: "empty" }
+  /** What could not be written was taken back. */
+  | { readonly kind: "takenBack" }
   | ({ readonly kind: "whole" } & SlotRecord)
   /** The write of the record with this sequence was interrupted; absent within the first sector. */
   | { readonly kind: "torn"; readonly sequence: bigint | undefined }
@@ -57,6 +64,7 @@ export function encodeSlot({ sequence, payload }: SlotRecord): Uint8Array {
 /** Tells what the bytes of a slot are, whatever they are. */
 export function decodeSlot(bytes: Uint8Array): Slot {
   if (bytes.length === 0) return { kind: "empty" };
+  if (bytes.length === takenBackBytes) return { kind: "takenBack" };
   const sectors = sectorsOf(bytes);
   const sequences = sectors.flatMap((sector) => sector?.sequence ?? []);
   // The greatest is the record written last: a slot's records only count up.

@@ -14,6 +14,21 @@
 import { existsSync } from "node:fs";
 import { readdir, rename, rm } from "node:fs/promises";
 
+/** What is done to directories; a test may stop between any two of these. */
+export interface Directories {
+  has(path: string): boolean;
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a directory with all in it, if it is there. */
+  remove(path: string): Promise<void>;
+}
+
+/** Those of the file system. */
+export const realDirectories: Directories = {
+  has: existsSync,
+  rename,
+  remove: (path) => rm(path, { recursive: true, force: true }),
+};
+
 /** The directories beside a ledger directory. */
 export function snapshotDirectories(ledgerDirectory: string) {
   return {
@@ -25,23 +40,29 @@ export function snapshotDirectories(ledgerDirectory: string) {
 }
 
 /** Ends a replacement that was begun; call it before the ledger is opened. */
-export async function settle(ledgerDirectory: string): Promise<void> {
+export async function settle(
+  ledgerDirectory: string,
+  directories: Directories = realDirectories,
+): Promise<void> {
   const { ledger, ready, replaced } = snapshotDirectories(ledgerDirectory);
-  if (existsSync(ready)) {
-    if (existsSync(ledger)) {
-      await rm(replaced, { recursive: true, force: true });
-      await rename(ledger, replaced);
+  if (directories.has(ready)) {
+    if (directories.has(ledger)) {
+      await directories.remove(replaced);
+      await directories.rename(ledger, replaced);
     }
-    await rename(ready, ledger);
+    await directories.rename(ready, ledger);
   }
-  await rm(replaced, { recursive: true, force: true });
+  await directories.remove(replaced);
 }
 
 /** Puts a finished download into the place of the ledger; both are closed. */
-export async function install(ledgerDirectory: string): Promise<void> {
+export async function install(
+  ledgerDirectory: string,
+  directories: Directories = realDirectories,
+): Promise<void> {
   const { download, ready } = snapshotDirectories(ledgerDirectory);
-  await rename(download, ready);
-  await settle(ledgerDirectory);
+  await directories.rename(download, ready);
+  await settle(ledgerDirectory, directories);
 }
 
 /** Tells whether there is no ledger yet. */

@@ -5,7 +5,8 @@
  * Invariants:
  *
  * (1) A peer that sent what does not hold is not asked again during this download; one that did
- *     not answer is left alone for `penaltyMs`.
+ *     not answer is left alone for `penaltyMs`, and ten times as long as it kept this node waiting:
+ *     so one that keeps silent costs a tenth of the time at most.
  * (2) A download that was begun goes on as long as a peer still serves that snapshot; when all who
  *     answer say that it is gone, the newest one is begun instead.
  * (3) Peers are asked no faster than they are willing to answer.
@@ -16,6 +17,8 @@ import type { Log } from "../base/log.ts";
 import { decodeManifest } from "../ledger/snapshot-format.ts";
 import { type SnapshotContext, verifyManifest } from "../ledger/snapshot-verify.ts";
 import type { SnapshotWriter } from "../ledger/snapshot-writer.ts";
+import { SeldomLog } from "./seldom.ts";
+import { realTimers, type Timers } from "./timers.ts";
 
 /** What is needed of the network. */
 export interface SnapshotPeers {
@@ -34,6 +37,8 @@ export type DownloadParts = {
   readonly signal: AbortSignal;
   /** Waits; default: as long as it says. */
   readonly wait?: ((delayMs: number) => Promise<void>) | undefined;
+  /** Default: those of the process. */
+  readonly timers?: Timers | undefined;
 };
 
 /** Snapshots below this height are of no use to who has more. */
@@ -42,6 +47,10 @@ export type DownloadGoal = { readonly aboveHeight: number };
 /** Within what every peer answers for each (`syncRequestsPerSecondMax`). */
 const requestMs = 60;
 const penaltyMs = 2_000;
+const penaltyFactor = 10;
+/** Manifests that are held at once, each of up to `syncBytesMax`. */
+const manifestsAtOnce = 4;
+const manifestMs = 8_000;
 const lookMs = 500;
 /** Peers that come up together find each other within this. */
 const looksMin = 10;
@@ -50,6 +59,8 @@ const logEveryChunks = 64;
 /** Fetches one snapshot. */
 export class SnapshotDownload {
   readonly #parts: DownloadParts;
+  readonly #timers: Timers;
+  readonly #warnings: SeldomLog;
   readonly #liars = new Set<PublicKey>();
   readonly #restUntilMs = new Map<PublicKey, number>();
   readonly #gone = new Set<PublicKey>();
@@ -57,6 +68,8 @@ export class SnapshotDownload {
 
   constructor(parts: DownloadParts) {
     this.#parts = parts;
+    this.#timers = parts.timers ?? realTimers;
+    this.#warnings = new SeldomLog(parts.log, () => this.#timers.nowMs());
   }
 
   /**
@@ -76,9 +89,27 @@ export class SnapshotDownload {
         if (!(await this.#begin(goal))) return undefined;
         continue;
       }
+      const height = await this.#finish();
+      if (height !== undefined) return height;
+      if (!(await this.#begin(goal))) return undefined;
+    }
+  }
+
+  /** Makes the ledger store. @returns `undefined` when the disk did not keep what was written. */
+  async #finish(): Promise<number | undefined> {
+    const { writer, log } = this.#parts;
+    try {
       const { height } = await writer.finish();
       log.info({ height }, "snapshot fetched and verified");
       return height;
+    } catch (error) {
+      if (
+        !isLedgerError(error, "LEDGER_STATE_CORRUPT") &&
+        !isLedgerError(error, "LEDGER_RECORD_CORRUPT")
+      )
+        throw error;
+      log.warn({ error: String(error) }, "the download of a snapshot is damaged: begun anew");
+      return undefined;
     }
   }
 
@@ -87,10 +118,13 @@ export class SnapshotDownload {
     for (let looks = 0; ; looks += 1) {
       const found: { readonly height: number; readonly bytes: Uint8Array }[] = [];
       const without = new Set<PublicKey>();
-      for (const peer of this.#askable()) {
-        const bytes = await this.#ask(peer, () => this.#parts.peers.requestManifest(peer, 0));
-        if (bytes === "gone") without.add(peer);
-        else if (bytes !== undefined) this.#judge(peer, bytes, found);
+      const askable = this.#askable();
+      while (askable.length > 0) {
+        const some = askable.splice(0, manifestsAtOnce);
+        const answers = await Promise.all(some.map((peer) => this.#askManifest(peer)));
+        for (const { peer, bytes } of answers)
+          if (bytes === "gone") without.add(peer);
+          else if (bytes !== undefined) this.#judge(peer, bytes, found);
       }
       const best = found.toSorted((left, right) => right.height - left.height)[0];
       if (best !== undefined && best.height > aboveHeight) {
@@ -99,10 +133,38 @@ export class SnapshotDownload {
         return true;
       }
       const connected = this.#parts.peers.connectedPeers();
-      const nobodyHas = connected.every((peer) => without.has(peer) || this.#liars.has(peer));
+      // Who keeps silent must not keep this node from beginning with blocks.
+      const askableNow = this.#askable();
+      const nobodyHas = connected.every(
+        (peer) => without.has(peer) || this.#liars.has(peer) || !askableNow.includes(peer),
+      );
       const isOlder = best !== undefined;
       if (looks >= looksMin && connected.length > 0 && (nobodyHas || isOlder)) return false;
       await this.#wait(lookMs);
+    }
+  }
+
+  async #askManifest(peer: PublicKey) {
+    const { peers } = this.#parts;
+    const asking = this.#ask(peer, () => peers.requestManifest(peer, 0));
+    return { peer, bytes: await this.#inTime(peer, asking) };
+  }
+
+  /** A manifest is some hundred kilobytes at most: who takes long for it holds up the others. */
+  async #inTime<T>(peer: PublicKey, asking: Promise<T>): Promise<T | undefined> {
+    const startMs = this.#timers.nowMs();
+    let stopWaiting = () => {};
+    const patience = new Promise<undefined>((resolve) => {
+      stopWaiting = this.#timers.after(manifestMs, () => {
+        const facts = { peer, request: "manifest", reason: "takes too long" };
+        this.#onSilence(peer, new LedgerError("P2P_SYNC_FAILED", facts), startMs);
+        resolve(undefined);
+      });
+    });
+    try {
+      return await Promise.race([asking, patience]);
+    } finally {
+      stopWaiting();
     }
   }
 
@@ -155,7 +217,7 @@ export class SnapshotDownload {
   }
 
   #askable(): PublicKey[] {
-    const nowMs = performance.now();
+    const nowMs = this.#timers.nowMs();
     return this.#parts.peers
       .connectedPeers()
       .filter((peer) => !this.#liars.has(peer) && (this.#restUntilMs.get(peer) ?? 0) <= nowMs);
@@ -165,14 +227,28 @@ export class SnapshotDownload {
     peer: PublicKey,
     request: () => Promise<Uint8Array>,
   ): Promise<Uint8Array | "gone" | undefined> {
+    const startMs = this.#timers.nowMs();
     try {
       return await request();
     } catch (error) {
       if (!isLedgerError(error)) throw error;
       if (error.code === "P2P_SYNC_PRUNED") return "gone";
-      this.#restUntilMs.set(peer, performance.now() + penaltyMs);
+      this.#onSilence(peer, error, startMs);
       return undefined;
     }
+  }
+
+  #onSilence(peer: PublicKey, error: LedgerError, startMs: number): void {
+    const endMs = this.#timers.nowMs();
+    const restMs = Math.max(penaltyMs, penaltyFactor * (endMs - startMs));
+    this.#restUntilMs.set(peer, endMs + restMs);
+    if (error.code !== "P2P_SYNC_FAILED") return;
+    const facts = { peer, error: String(error), restMs: Math.round(restMs) };
+    this.#warnings.warn(
+      peer,
+      facts,
+      "peer passed over for a while: it does not answer as it should",
+    );
   }
 
   #onLie(peer: PublicKey, error: unknown): void {
@@ -182,19 +258,19 @@ export class SnapshotDownload {
   }
 
   async #wait(delayMs: number): Promise<void> {
-    const { signal, wait = sleep } = this.#parts;
+    const { signal, wait = (ms) => this.#sleep(ms) } = this.#parts;
     if (signal.aborted) throw new LedgerError("NODE_STOPPED", {});
     await wait(delayMs);
     if (signal.aborted) throw new LedgerError("NODE_STOPPED", {});
+  }
+
+  #sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#timers.after(delayMs, resolve);
+    });
   }
 }
 
 function isLie(error: unknown): boolean {
   return isLedgerError(error, "SNAPSHOT_INVALID") || isLedgerError(error, "CODEC_INVALID");
-}
-
-function sleep(delayMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, delayMs);
-  });
 }

@@ -4,24 +4,30 @@
  *
  * When a node does so: docs/OPERATING.md, "Snapshots and pruning".
  */
-import { rm } from "node:fs/promises";
+import { startApi } from "../api/server.ts";
 import { publicKeyOf } from "../base/format/did.ts";
 import { type Genesis, genesisBlock } from "../base/format/genesis.ts";
 import type { Log } from "../base/log.ts";
 import { openDatabase } from "../ledger/database.ts";
 import type { SnapshotContext } from "../ledger/snapshot-verify.ts";
-import { SnapshotWriter } from "../ledger/snapshot-writer.ts";
 import { Network } from "../p2p/network.ts";
 import { checkpointOf, type NodeConfig } from "./config.ts";
+import { fetchingNodeOf } from "./fetching-node.ts";
 import { nativeVerifier } from "./native-crypto.ts";
 import type { NodeKeys } from "./open-keys.ts";
-import { install, isFresh, settle, snapshotDirectories } from "./snapshot-directory.ts";
-import { SnapshotDownload } from "./snapshot-download.ts";
+import { isFresh, settle } from "./snapshot-directory.ts";
+import {
+  emptyHandlers,
+  type FetchingNetwork,
+  type FetchingProgress,
+  replaceByFetched,
+} from "./snapshot-replacement.ts";
 
 /** What the node knows before its ledger is open. */
 export type SnapshotStart = {
   readonly config: NodeConfig;
   readonly genesis: Genesis;
+  readonly genesisText: string;
   readonly keys: NodeKeys;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -49,30 +55,20 @@ export async function prepareLedger(start: SnapshotStart): Promise<void> {
  */
 export async function replaceLedger(start: SnapshotStart, aboveHeight: number): Promise<boolean> {
   const { config, genesis, log, signal } = start;
-  const { download } = snapshotDirectories(config.ledgerDirectory);
   const context: SnapshotContext = {
     genesis: genesisBlock(genesis),
     verifier: nativeVerifier,
     checkpoint: checkpointOf(config),
   };
-  const database = await openDatabase(download);
-  let height: number | undefined;
-  try {
-    const writer = await SnapshotWriter.open(database, context);
-    const network = await startNetwork(start, context.genesis.chainId);
-    try {
-      const parts = { peers: network, writer, context, log, signal };
-      height = await new SnapshotDownload(parts).run({ aboveHeight });
-    } finally {
-      await network.stop();
-    }
-  } finally {
-    await database.close();
-  }
-  if (height !== undefined) await install(config.ledgerDirectory);
-  else await rm(download, { recursive: true, force: true });
-  if (height === undefined) log.info({}, "no peer has a snapshot: starting from blocks");
-  return height !== undefined;
+  const parts = {
+    ledgerDirectory: config.ledgerDirectory,
+    openDatabase,
+    startNetwork: () => startNetwork(start, context.genesis.chainId),
+    serve: (network: FetchingNetwork, progress: FetchingProgress) =>
+      startApi({ node: fetchingNodeOf({ ...start, network, progress }), ...config.api, log }),
+    ...{ context, log, signal },
+  };
+  return replaceByFetched(parts, aboveHeight);
 }
 
 /** Peers see a node that has nothing yet. */
@@ -89,11 +85,6 @@ function startNetwork({ config, genesis, keys, log }: SnapshotStart, chainId: st
     peers,
     allowedPeerKeys: [...new Set([...members, ...peers.map(({ peerKey }) => peerKey)])],
     log,
-    handlers: {
-      onTransactions: async (_from, transactions) => transactions.map(() => "ignore" as const),
-      onConsensusMessage: () => {},
-      status: () => ({ height: 0, hash: chainId }),
-      readBlocks: async () => [],
-    },
+    handlers: emptyHandlers(chainId),
   });
 }

@@ -8,18 +8,22 @@
  *
  * (1) While the gate is closed no write begins.
  * (2) What waits is tried again until it is done, or the gate ends: nothing is skipped.
- * (3) The gate opens only after `mend` succeeded and every place has `storageRoomBytesMin` free.
+ * (3) The gate opens only after `mend` succeeded and every place has the room it needs.
  * (4) What is no fault of the disk passes through at once: the gate judges nothing else.
+ * (5) Once closed, it ends only by `stop`, by damage that no waiting mends, or by a bug: all else
+ *     that a failing disk may say, also when it is asked for its room, passes.
  */
+import { AssertionError } from "../base/assert.ts";
 import { type ErrorCode, isLedgerError, LedgerError } from "../base/errors.ts";
-import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { type Cancel, realTimers, type Timers } from "./timers.ts";
 
 /** Free room of a place where the node writes. */
 export type StoragePlace = {
   readonly directory: string;
-  /** Bytes that may be written there. */
+  /** Bytes that must be free there before the gate opens. */
+  readonly bytesMin: number;
+  /** Bytes that may be written there. Whatever it throws is taken for a fault that passes. */
   freeBytes(): Promise<number>;
 };
 
@@ -27,9 +31,8 @@ export type StoragePlace = {
 type StorageGateParts = {
   readonly places: readonly StoragePlace[];
   /**
-   * Makes the ledger fit for writing again.
-   *
-   * @throws {LedgerError} LEDGER_STORE_UNREADABLE as long as that cannot be done.
+   * Makes the ledger fit for writing again. It is called until it succeeds, or until it throws
+   * what `isLasting` names.
    */
   mend(): Promise<void>;
   readonly log: Log;
@@ -46,6 +49,17 @@ const passingCodes: ReadonlySet<string> = new Set<ErrorCode>([
   "SIGNING_RECORD_UNWRITABLE",
 ]);
 
+/** Damage: the disk works, but what is on it is not what was written. */
+const lastingCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  "LEDGER_BASE_CORRUPT",
+  "LEDGER_BLOCK_CORRUPT",
+  "LEDGER_CHAIN_MISMATCH",
+  "LEDGER_HOLE",
+  "LEDGER_RECORD_CORRUPT",
+  "LEDGER_ROOT_DIFFERS",
+  "LEDGER_STATE_CORRUPT",
+]);
+
 /** Time until the first try to go on, and the longest between two: each closes the database. */
 const retryMsMin = 1_000;
 const retryMsMax = 8_000;
@@ -53,6 +67,12 @@ const retryMsMax = 8_000;
 /** Tells whether an error says that the disk cannot be written at the moment. */
 function isStorageFault(error: unknown): boolean {
   return isLedgerError(error) && passingCodes.has(error.code);
+}
+
+/** Tells whether waiting does not mend it, so that whoever waits must hear of it. */
+function isLasting(error: unknown): boolean {
+  if (error instanceof AssertionError) return true;
+  return isLedgerError(error) && lastingCodes.has(error.code);
 }
 
 /** Lets writes through, or makes them wait. */
@@ -125,11 +145,12 @@ export class StorageGate {
   async #retry(): Promise<void> {
     try {
       await this.#checkRoom();
+      // Who stopped the gate meanwhile closes the ledger.
+      if (this.#end !== undefined) return;
       await this.#parts.mend();
     } catch (error) {
       this.#closedBecause = String(error);
-      // Such as a hole: waiting does not mend it, so whoever waits must hear of it.
-      if (!isStorageFault(error)) this.#endWith(error);
+      if (isLasting(error)) this.#endWith(error);
       if (this.#end === undefined) this.#retryLater();
       return;
     }
@@ -140,9 +161,9 @@ export class StorageGate {
   }
 
   async #checkRoom(): Promise<void> {
-    const bytesMin = limits.storageRoomBytesMin;
-    for (const { directory, freeBytes } of this.#parts.places) {
-      const bytes = await freeBytes();
+    for (const place of this.#parts.places) {
+      const { directory, bytesMin } = place;
+      const bytes = await place.freeBytes();
       if (bytes < bytesMin) throw new LedgerError("NODE_DISK_FULL", { directory, bytes, bytesMin });
     }
   }

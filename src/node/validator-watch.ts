@@ -1,9 +1,13 @@
 /**
  * What this node saw of each validator since it started: when it was last heard of, how far it has
- * voted, and how far its clock is off. For people and monitors; nothing is decided by it.
+ * voted, and how far its clock is off. For people and monitors, and for a clock that is behind;
+ * nothing else is decided by it.
  */
 import type { Certificate, ConsensusMessage } from "../base/format/message.ts";
 import type { PublicKey } from "../base/keys.ts";
+import type { Log } from "../base/log.ts";
+import { faultyMax } from "../base/proof/certificate.ts";
+import type { NodeClock } from "./clock.ts";
 import { ClockWatch } from "./clock-watch.ts";
 
 /** One validator as seen here; absent fields: not yet. */
@@ -45,6 +49,24 @@ export class ValidatorWatch {
       votedHeight: this.#votedHeights.get(validator),
       clockOffsetMs: this.#clocks.offsetOf(validator),
     };
+  }
+
+  /** Sets the clock of this node forward if its machine was paused and the others went on. */
+  setClock(
+    validators: readonly PublicKey[],
+    parts: {
+      readonly clock: NodeClock;
+      readonly log: Log;
+      readonly signer: { readonly publicKey: PublicKey } | undefined;
+    },
+  ): void {
+    const { clock, log, signer } = parts;
+    const others = validators.filter((validator) => validator !== signer?.publicKey);
+    const aheadMs = this.#clocks.aheadMsMin(others, faultyMax(validators.length));
+    const steppedMs = clock.stepForward?.(aheadMs) ?? 0;
+    if (steppedMs === 0) return;
+    this.#clocks.clear();
+    log.warn({ steppedMs }, "the clock of this node was behind and is set forward");
   }
 
   /** See ClockWatch.offsetMs. */

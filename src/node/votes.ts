@@ -16,23 +16,28 @@ export type FoundRecord = {
   readonly isTorn: boolean;
 };
 
+/** How many heights above the tip of the others a vote may be that a lost record hides. */
+const hiddenHeights = 2;
+
 /**
- * Tells with which record a node votes, and whether it must first learn what it may have signed.
+ * Tells with which record a node votes, and what it must learn first when that is lost.
  *
  * @param options - `validators`: their count. `acceptLostVotes`: the operator's word, agreed with
- *   the others, that a lost record hides no vote.
+ *   the others, that a lost record hides no vote above the tip. The tip has to be learnt all the
+ *   same: the ledger of this node may be older than its votes.
  * @throws {LedgerError} NODE_VOTES_LOST when the others are too few to learn from.
  */
 export function judgeRecord(
   found: FoundRecord,
   options: { readonly validators: number; readonly acceptLostVotes: boolean; readonly log: Log },
-): Pick<Votes, "record" | "isLost" | "hasForgotten"> {
+): Pick<Votes, "record" | "loss"> {
   const { validators, acceptLostVotes, log } = options;
   const { record } = found;
-  const canLearn = validators - 1 >= quorumSize(validators);
-  if (!found.isLost && !found.isTorn) return { record, isLost: false, hasForgotten: false };
+  const others = validators - 1;
+  const quorum = quorumSize(validators);
+  if (!found.isLost && !found.isTorn) return { record, loss: undefined };
   const what = found.isLost ? "lost" : "damaged, its newest part perhaps: taken for lost";
   log.warn({ acceptLostVotes }, `the signing record is ${what}`);
-  if (!acceptLostVotes && !canLearn) throw new LedgerError("NODE_VOTES_LOST", { validators });
-  return { record, isLost: !acceptLostVotes, hasForgotten: true };
+  if (!acceptLostVotes && others < quorum) throw new LedgerError("NODE_VOTES_LOST", { validators });
+  return { record, loss: { hiddenHeights: acceptLostVotes ? 0 : hiddenHeights } };
 }

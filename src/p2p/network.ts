@@ -25,7 +25,8 @@ import { Gate } from "./gate.ts";
 import { createHost, type Host } from "./host.ts";
 import { peerIdOf, peerKeyOf, privateKeyOf } from "./identity.ts";
 import { ConsensusStreams } from "./streams.ts";
-import { Sync, type SyncSource } from "./sync.ts";
+import { Sync } from "./sync.ts";
+import type { SyncSource } from "./sync-answer.ts";
 import type { SyncStatus } from "./sync-format.ts";
 import { type OnTransactions, TransactionGossip } from "./transactions.ts";
 

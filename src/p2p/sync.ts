@@ -19,30 +19,29 @@
  * Invariants:
  *
  * (1) At most `syncConcurrencyMax` responses are being made or sent, `syncConcurrencyPeerMax` of
- *     them for one peer, and a peer is answered `syncRequestsPerSecondMax` times a second.
- * (2) No request or response outlives `syncTimeoutMs`.
+ *     them for one peer, and a peer is answered `syncRequestsPerSecondMax` times a second. A place
+ *     is taken by a request that has come, not by one that is awaited; a status, which is no work,
+ *     takes none. So as many peers as can be liars keep nobody else from being answered.
+ * (2) No response outlives `syncTimeoutMs`, no request and no status `syncStatusTimeoutMs`.
  * (3) A response is at most `syncBytesMax` bytes of content, whatever the peer sends.
  */
 import "./polyfill.ts";
 import type { Connection, PeerId, Stream, StreamMessageEvent } from "@libp2p/interface";
 import { isLedgerError, LedgerError } from "../base/errors.ts";
-import { hash32Pattern } from "../base/hash.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { Counters } from "./counters.ts";
-import { decodeList, encodeFrame, encodeList, FrameReader } from "./frame.ts";
+import { decodeList, encodeFrame, FrameReader } from "./frame.ts";
 import type { Host } from "./host.ts";
 import { peerKeyOf } from "./identity.ts";
 import { newestOpen } from "./streams.ts";
+import { answerSync, type SyncSource } from "./sync-answer.ts";
 import {
-  answerOf,
   bodyOf,
   decodeSyncRequest,
   decodeSyncStatus,
-  encodeGone,
   encodeSyncRequest,
-  encodeSyncStatus,
   invalid,
   refusal,
   requestBytesMax,
@@ -50,27 +49,6 @@ import {
   type SyncRequest,
   type SyncStatus,
 } from "./sync-format.ts";
-
-/** What this node answers with. */
-export interface SyncSource {
-  status(): SyncStatus;
-  /**
-   * Gives blocks from a height on, dense, within both bounds; none when it has none.
-   *
-   * @throws {LedgerError} LEDGER_PRUNED when it has them no more.
-   */
-  readBlocks(from: number, countMax: number, bytesMax: number): Promise<readonly Uint8Array[]>;
-  /** Absent on a node that serves no snapshots. */
-  readonly snapshots?: SnapshotServing | undefined;
-}
-
-/** Where snapshots come from. Both give `undefined` for a height that has none (any more). */
-export interface SnapshotServing {
-  /** Heights that are served, the newest first. */
-  readonly heights: readonly number[];
-  manifest(height: number): Promise<Uint8Array | undefined>;
-  chunk(height: number, from: string): Promise<Uint8Array | undefined>;
-}
 
 /** What sync needs. */
 type SyncOptions = {
@@ -172,7 +150,9 @@ export class Sync {
     const connection = newestOpen(this.#options.host.getConnections(peerId));
     if (connection === undefined) throw new LedgerError("P2P_PEER_UNREACHABLE", { peer });
     try {
-      const signal = AbortSignal.timeout(limits.syncTimeoutMs);
+      const { syncTimeoutMs, syncStatusTimeoutMs } = limits;
+      const isStatus = request.kind === "status";
+      const signal = AbortSignal.timeout(isStatus ? syncStatusTimeoutMs : syncTimeoutMs);
       const stream = await connection.newStream(this.#options.protocol, { signal });
       const response = await exchange(stream, encodeSyncRequest(request), signal);
       return decode(bodyOf(response, peer, request.kind));
@@ -186,63 +166,38 @@ export class Sync {
   async #onInbound(stream: Stream, connection: Connection): Promise<void> {
     const peer = peerKeyOf(connection.remotePeer);
     if (peer === undefined) return stream.abort(new Error("peer key is not Ed25519"));
-    const signal = AbortSignal.timeout(limits.syncTimeoutMs);
-    if (!this.#admit(peer)) {
-      this.#options.counters.syncRequestsRefused += 1;
-      await finish(stream, refusal, signal);
-      return;
-    }
+    const short = AbortSignal.timeout(limits.syncStatusTimeoutMs);
     try {
-      const request = decodeSyncRequest(await readFrame(stream, requestBytesMax, signal));
-      await finish(stream, await this.#answer(request), signal);
+      if (!this.#takeToken(peer)) throw invalid("sync request", "too many a second");
+      const request = decodeSyncRequest(await readFrame(stream, requestBytesMax, short));
+      if (request.kind === "status") await this.#serve(stream, request, short);
+      else await this.#serveInPlace(stream, request, peer);
       this.#options.counters.syncRequestsServed += 1;
     } catch (error) {
       this.#options.counters.syncRequestsRefused += 1;
       const level = isLedgerError(error) ? "debug" : "error";
       this.#options.log[level]({ peer, reason: String(error) }, "sync request refused");
-      await finish(stream, refusal, signal);
+      await finish(stream, refusal, AbortSignal.timeout(limits.syncStatusTimeoutMs));
+    }
+  }
+
+  async #serve(stream: Stream, request: SyncRequest, signal: AbortSignal): Promise<void> {
+    await finish(stream, await answerSync(this.#options.source, request), signal);
+  }
+
+  async #serveInPlace(stream: Stream, request: SyncRequest, peer: PublicKey): Promise<void> {
+    if (!this.#takePlace(peer)) throw invalid("sync request", "too many at once");
+    try {
+      await this.#serve(stream, request, AbortSignal.timeout(limits.syncTimeoutMs));
     } finally {
       this.#release(peer);
     }
   }
 
-  async #answer(request: SyncRequest): Promise<Uint8Array> {
-    const { source } = this.#options;
-    if (request.kind === "status") {
-      const status = source.status();
-      if (!hash32Pattern.test(status.hash)) throw new TypeError("status has no hash");
-      return answerOf(encodeSyncStatus(status));
-    }
-    if (request.kind !== "blocks") return this.#answerSnapshot(request);
-    const { from, countMax } = request;
-    try {
-      const blocks = await source.readBlocks(from, countMax, limits.syncBytesMax);
-      return answerOf(encodeList(withinBounds(blocks, countMax)));
-    } catch (error) {
-      if (!isLedgerError(error, "LEDGER_PRUNED")) throw error;
-      return encodeGone(Number(error.facts.baseHeight));
-    }
-  }
-
-  async #answerSnapshot(
-    request: Extract<SyncRequest, { kind: "manifest" | "chunk" }>,
-  ): Promise<Uint8Array> {
-    const { snapshots } = this.#options.source;
-    const newest = snapshots?.heights[0] ?? 0;
-    const body =
-      request.kind === "chunk"
-        ? await snapshots?.chunk(request.height, request.from)
-        : await snapshots?.manifest(request.height === 0 ? newest : request.height);
-    if (body === undefined) return encodeGone(newest);
-    if (body.length > limits.syncBytesMax) throw new TypeError("a part of a snapshot is too long");
-    return answerOf(body);
-  }
-
-  /** Takes a place for one request, or says no. */
-  #admit(peer: PublicKey): boolean {
+  #takePlace(peer: PublicKey): boolean {
     const ofPeer = this.#serving.get(peer) ?? 0;
     if (this.#servingCount >= limits.syncConcurrencyMax) return false;
-    if (ofPeer >= limits.syncConcurrencyPeerMax || !this.#takeToken(peer)) return false;
+    if (ofPeer >= limits.syncConcurrencyPeerMax) return false;
     this.#serving.set(peer, ofPeer + 1);
     this.#servingCount += 1;
     return true;
@@ -264,16 +219,6 @@ export class Sync {
     this.#rates.set(peer, { tokens: taken ? tokens - 1 : tokens, atMs: nowMs });
     return taken;
   }
-}
-
-/** Returns as many blocks from the front as both bounds allow. */
-function withinBounds(blocks: readonly Uint8Array[], countMax: number): readonly Uint8Array[] {
-  let bytes = 0;
-  const end = blocks.findIndex((block, index) => {
-    bytes += block.length;
-    return index >= countMax || bytes > limits.syncBytesMax;
-  });
-  return end === -1 ? blocks : blocks.slice(0, end);
 }
 
 /** Sends a request and waits for the whole response. */

@@ -50,7 +50,7 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>): 
       expect(store.chainId).toBe(chainId);
       expect(store.tip).toEqual({ height: 0, hash: chainId, header });
       expect(store.stateTree.root).toBe(header.stateRoot);
-      expect(store.stateTreeAt(0)?.root).toBe(header.stateRoot);
+      expect((await store.stateTreeAt(0))?.root).toBe(header.stateRoot);
       for (const [key, value] of state) expect(store.state.get(key)).toBe(value);
       expect(await store.readBlock(0)).toEqual({
         block: blockOf(header, []),
@@ -87,7 +87,7 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>): 
       expect(await store.readReceipts(1)).toEqual([]);
       expect(await store.findTransaction("00".repeat(32))).toBeUndefined();
       expect(store.state.get("toy/none")).toBeUndefined();
-      expect(store.stateTreeAt(1)).toBeUndefined();
+      expect(await store.stateTreeAt(1)).toBeUndefined();
       expect(await store.readValueAt("toy/none", 9)).toBeUndefined();
       expect(await store.history("toy/none")).toEqual([]);
     });
@@ -176,12 +176,12 @@ export function describeStorage(name: string, makePlace: () => Promise<Place>): 
       }
       for (let round = 0; round < 2; round += 1) {
         for (const [height, root] of roots.entries()) {
-          const tree = store.stateTreeAt(height);
+          const tree = await store.stateTreeAt(height);
           const isKept = height > last - limits.stateHistoryBlocks;
           expect(tree?.root).toBe(isKept ? root : undefined);
         }
         const height = last - 100;
-        const tree = store.stateTreeAt(height);
+        const tree = await store.stateTreeAt(height);
         const leaf = { key: "toy/a", valueHash: valueHashOf(String(height)) };
         const proof = tree?.proveInclusion("toy/a");
         expect(verifyInclusion(proof as never, leaf, roots[height] as string)).toBe(true);

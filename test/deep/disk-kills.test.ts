@@ -4,8 +4,9 @@
  *
  * Two ways, as a kill leaves the page cache alone and so leaves exactly what was written so far:
  *
- * - Real kills: a process ends itself with SIGKILL at the k-th boundary of a batch or of a signing
- *   record, at times while it repairs a damaged store.
+ * - Real kills: a process ends itself with SIGKILL at the k-th boundary of a kind, of a batch or of
+ *   a signing record, at times while it repairs a damaged store. All kinds in turn; only kills that
+ *   happened count.
  * - Cuts: the files before and after each append, or an opening, are known; every mixture that
  *   LevelDB's order of writes allows is a kill. Logs, tables and manifests end anywhere.
  *
@@ -30,7 +31,14 @@ import type { AppendInput } from "../../src/ledger/types.ts";
 import { SigningRecordFile } from "../../src/node/signing-record-file.ts";
 import { executeToys, testGenesis } from "../helpers/chain.ts";
 import { flipByte } from "../helpers/databases.ts";
-import { diskBlocks, saveBlocks, writeBufferBytes } from "../helpers/disk-chain.ts";
+import {
+  type Boundary,
+  boundaries,
+  diskBlocks,
+  saveBlocks,
+  signingPayload,
+  writeBufferBytes,
+} from "../helpers/disk-chain.ts";
 import { cutsBetween, type FileSet, placeFiles, takeFiles } from "../helpers/disk-cuts.ts";
 import { Random } from "../sim/random.ts";
 
@@ -183,44 +191,74 @@ it(`holds at ${killCount} kills at boundaries of writes`, async () => {
   const directory = join(parent, "ledger");
   const record = join(parent, "record");
   await SigningRecordFile.create(record);
+  const kills = new Map<Boundary, number>();
   let acknowledged = { record: 0, block: 0 };
-  for (let kill = 0; kill < killCount; kill += 1) {
-    const point = `SEED=${seed} kill ${kill}`;
+  // Every kind in turn; only a process that did end itself counts.
+  for (let draw = 0, killed = 0; killed < killCount; draw += 1) {
+    expect(draw, "draws").toBeLessThan(4 * killCount);
+    const kind = boundaries[killed % boundaries.length] as Boundary;
     if (acknowledged.block >= blockCount - 3) {
       rmSync(directory, { recursive: true });
       acknowledged = { ...acknowledged, block: 0 };
     }
     const isDamaged = acknowledged.block > 3 && random.chance(0.3);
     if (isDamaged) await damage(directory, random, acknowledged.block);
-    const killAt = 1 + random.below(isDamaged ? 10 : 45);
-    const told = await runAndKill([directory, record, join(parent, "blocks")], killAt, random);
-    acknowledged = {
-      record: told.record ?? acknowledged.record,
-      block: told.block ?? acknowledged.block,
-    };
+    const killAt = 1 + random.below(isDamaged ? 4 : 7);
+    const point = `SEED=${seed} draw ${draw}, ${kind} ${killAt}`;
+    const paths = [directory, record, join(parent, "blocks")];
+    const told = await runAndKill(paths, { kind, killAt, cut: random.below(1_000) / 1_000 });
+    const before = acknowledged.record;
+    acknowledged = { record: told.record ?? before, block: told.block ?? acknowledged.block };
     const heightMin = isDamaged ? 0 : acknowledged.block;
     const heightMax = acknowledged.block + 1;
     const expected = { heightMin, heightMax, mayRepair: isDamaged };
     const block = await check(directory, point, expected);
-    acknowledged = { ...acknowledged, block };
-    const { file, record: payload, isLost, isTorn } = await SigningRecordFile.open(record);
-    await file.close();
-    expect([isLost, isTorn], point).toEqual([false, false]);
-    const signed = payload?.[0] ?? 0;
-    // The write under way may be there, whole, but no other.
-    const isUnderWay = told.block !== undefined && signed === told.block + 1;
-    if (!isUnderWay) expect(signed, point).toBe(acknowledged.record);
-    acknowledged = { ...acknowledged, record: signed };
+    const underWay = told.isKilled && told.block !== undefined ? told.block + 1 : undefined;
+    const signed = await checkRecord(record, point, {
+      acknowledged: acknowledged.record,
+      underWay: kind === "before record" ? undefined : underWay,
+      isWritten: told.isKilled && kind.endsWith("sync"),
+    });
+    acknowledged = { record: signed, block };
+    if (told.isKilled) kills.set(kind, (kills.get(kind) ?? 0) + 1);
+    if (told.isKilled) killed += 1;
   }
+  console.log(`kills: SEED=${seed}`, Object.fromEntries(kills));
 }, 900_000);
 
-/** Runs a child until it kills itself. @returns What it acknowledged last. */
+/** The record is the acknowledged one or the one under way, every byte. @returns Its height. */
+async function checkRecord(
+  path: string,
+  point: string,
+  expected: {
+    readonly acknowledged: number;
+    readonly underWay: number | undefined;
+    /** All of the one under way was given to the operating system. */
+    readonly isWritten: boolean;
+  },
+): Promise<number> {
+  const { acknowledged, underWay, isWritten } = expected;
+  const { file, record, isLost, isTorn } = await SigningRecordFile.open(path);
+  await file.close();
+  expect([isLost, isTorn], point).toEqual([false, false]);
+  const heights = isWritten ? [underWay] : [acknowledged, underWay];
+  const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString("hex");
+  const allowed = new Map(
+    heights
+      .filter((height) => height !== undefined)
+      .map((height) => [height === 0 ? "" : hex(signingPayload(height)), height]),
+  );
+  const height = allowed.get(hex(record));
+  expect(height, `${point}: a record of heights ${heights}, whole`).toBeDefined();
+  return height as number;
+}
+
+/** Runs a child until it kills itself or is done. @returns What it acknowledged last. */
 async function runAndKill(
   paths: readonly string[],
-  killAt: number,
-  random: Random,
-): Promise<{ record: number | undefined; block: number | undefined }> {
-  const args = [script, ...paths, String(killAt), String(random.below(1_000) / 1_000)];
+  { kind, killAt, cut }: { readonly kind: Boundary; readonly killAt: number; readonly cut: number },
+): Promise<{ record: number | undefined; block: number | undefined; isKilled: boolean }> {
+  const args = [script, ...paths, kind, String(killAt), String(cut)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const told: { record: number | undefined; block: number | undefined } = {
@@ -228,14 +266,14 @@ async function runAndKill(
     block: undefined,
   };
   for await (const line of createInterface({ input: child.stdout })) {
-    const [kind, height] = line.split(" ") as ["record" | "block", string];
-    told[kind] = Number(height);
+    const [what, height] = line.split(" ") as ["record" | "block", string];
+    told[what] = Number(height);
   }
   await ended;
   expect([child.signalCode, child.exitCode]).toEqual(
     child.exitCode === 0 ? [null, 0] : ["SIGKILL", null],
   );
-  return told;
+  return { ...told, isKilled: child.signalCode === "SIGKILL" };
 }
 
 /** Damages a record, so that the next start repairs and may be killed while it does. */

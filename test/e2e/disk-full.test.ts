@@ -3,7 +3,7 @@
  * and log. A node without room takes no part and says why, answers meanwhile, and goes on by
  * itself when there is room again; with too many of them the ledger stands still and goes on, too.
  *
- * Only root may mount; elsewhere the test says that it did not run. The same is tried through the
+ * Only root may mount; elsewhere the test says that it did not run (test/helpers/requires.ts). The same is tried through the
  * storage interface in test/unit/node/storage-gate.test.ts, everywhere.
  *
  * Shown able to fail: see test/mutations.md.
@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Transaction } from "../../src/base/format/transaction.ts";
 import { pause, TestDevnet, type TestNode, until } from "../helpers/devnet.ts";
+import { requires } from "../helpers/requires.ts";
 import { readingOf, registerMeter, TestSender, untilFinal } from "./sender.ts";
 
 const meter = "m-full";
@@ -81,7 +82,9 @@ async function fill(node: TestNode): Promise<void> {
   }
 }
 
-describe.skipIf(!canMount())("nodes with a full disk", { timeout: 120_000 }, () => {
+const mayRun = requires("mount", { isThere: canMount(), tests: "nodes with a full disk" });
+
+describe.skipIf(!mayRun)("nodes with a full disk", { timeout: 120_000 }, () => {
   let devnet: TestDevnet;
   let gateway: TestSender;
   let count = 0;

@@ -52,6 +52,7 @@ import {
   signerOf,
   withLaterValidators,
 } from "../helpers/evidence-chain.ts";
+import { requiresPython } from "../helpers/requires.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 
@@ -114,9 +115,9 @@ const { block } = makeBlock([
   { signer: signerOf(101), contract: "metering", method: "report", args: { x: 1 }, writes: {} },
 ]);
 
-function signed<C extends Claim>(claim: C): Signed<C> {
-  const signature = signer.sign(claimMessage(claim, chainId));
-  return { ...claim, validator: signer.publicKey, signature };
+function signed<C extends Claim>(claim: C, by = signer): Signed<C> {
+  const signature = by.sign(claimMessage(claim, chainId));
+  return { ...claim, validator: by.publicKey, signature };
 }
 
 const place = { height: 1, round: 2, blockHash: block.hash } as const;
@@ -127,12 +128,10 @@ const roundChange = signed({
   round: 2,
   prepared: { round: 1, blockHash: block.hash },
 });
-const unprepared = signed({
-  kind: "roundChange" as const,
-  height: 1,
-  round: 2,
-  prepared: undefined,
-});
+const unprepared = signed(
+  { kind: "roundChange" as const, height: 1, round: 2, prepared: undefined },
+  signerOf(2),
+);
 const messages: readonly ConsensusMessage[] = [
   {
     ...signed({ kind: "proposal" as const, ...place }),
@@ -281,13 +280,13 @@ describe("formats.json", () => {
     }
   });
 
-  it.skipIf(!hasPython())("agrees with the checker in Python", () => {
+  it.skipIf(!requiresPython("formats in Python"))("agrees with the checker in Python", () => {
     const output = execFileSync("python3", [join(here, "check_formats.py")], { encoding: "utf8" });
     expect(output).toMatch(/^[1-9]\d+ values agree\n$/);
   });
 });
 
-describe.skipIf(!hasPython())(
+describe.skipIf(!requiresPython("evidence in Python"))(
   "the evidence verifier in Python, written from docs/EVIDENCE.md",
   () => {
     const chain = makeChain();
@@ -377,15 +376,5 @@ function pythonVerdicts(cases: readonly object[]): object[] {
     return JSON.parse(execFileSync("python3", command, { encoding: "utf8" })) as object[];
   } finally {
     rmSync(folder, { recursive: true });
-  }
-}
-
-function hasPython(): boolean {
-  try {
-    execFileSync("python3", ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    console.warn("python3 is absent: the independent checkers of the formats are skipped");
-    return false;
   }
 }

@@ -13,6 +13,7 @@ import { valueHashOf } from "../../src/base/hash.ts";
 import { merklePath, merkleRoot } from "../../src/base/proof/merkle.ts";
 import { stateRootOf } from "../../src/base/proof/state-proof.ts";
 import { StateTree } from "../../src/ledger/state-tree.ts";
+import { requiresPython } from "../helpers/requires.ts";
 
 function pathOf(name: string): string {
   return fileURLToPath(new URL(name, import.meta.url));
@@ -83,18 +84,8 @@ describe("golden trees", () => {
     expectGolden("state-tree.json", { cases });
   });
 
-  it.skipIf(!hasPython())("agree with the checker in Python", () => {
+  it.skipIf(!requiresPython("golden trees in Python"))("agree with the checker in Python", () => {
     const output = execFileSync("python3", [pathOf("check_trees.py")], { encoding: "utf8" });
     expect(output).toMatch(/^[1-9]\d+ values agree\n$/);
   });
 });
-
-function hasPython(): boolean {
-  try {
-    execFileSync("python3", ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    console.warn("python3 is absent: the independent checker of the golden trees is skipped");
-    return false;
-  }
-}

@@ -94,8 +94,8 @@ export class TestChain {
     this.tree = StateTree.fromSorted(entries.map(([key, value]) => [key, valueHashOf(value)]));
   }
 
-  /** Makes the next block and moves on to it. */
-  async next(toys: readonly ToyChanges[]): Promise<AppendInput> {
+  /** Makes the next block and moves on to it. Signing is most of the work. */
+  async next(toys: readonly ToyChanges[], certified = certify): Promise<AppendInput> {
     const { chainId } = this.genesis;
     const timestampMs = this.tip.header.timestampMs + heartbeatMs;
     const transactions = toys.map((toy) => {
@@ -124,7 +124,7 @@ export class TestChain {
       gasUsed: executed.gasUsed,
     };
     this.tip = blockOf(header, transactions);
-    return { block: this.tip, certificate: certify(this.tip), ...executed };
+    return { block: this.tip, certificate: certified(this.tip), ...executed };
   }
 
   /** Makes blocks with one transaction each: `toy/a` gets the height, `toy/<height>` too. */

@@ -32,7 +32,7 @@ export const programFile = fileURLToPath(new URL("../../bin/loopledger.js", impo
 
 const pollMs = 50;
 /** Long enough for a machine that runs other tests meanwhile. */
-const readyMsMax = 120_000;
+const readyMsMax = 60_000;
 const stopMsMax = 15_000;
 
 /** What a test may choose. */
@@ -93,12 +93,12 @@ export class TestNode {
   }
 
   /** Starts the process; does not wait until it is ready. Not once the devnet is closed. */
-  start(): void {
+  start(...options: readonly string[]): void {
     if (this.#isRetired) throw new Error(`the devnet of ${this.name} is closed`);
     if (this.isRunning) throw new Error(`${this.name} runs already`);
     const { program = programFile, env = {}, command = [] } = this.#launch;
     const log = openSync(this.files.logFile, "a");
-    const args = [program, "node", "start", "--config", this.files.configFile];
+    const args = [program, "node", "start", "--config", this.files.configFile, ...options];
     const [first, ...rest] = [...command, process.execPath, ...args, "--until-stdin-ends"];
     this.#child = spawn(first as string, rest, {
       stdio: ["pipe", log, log],

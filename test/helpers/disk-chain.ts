@@ -8,6 +8,15 @@ import { TestChain, type ToyChanges, testGenesis } from "./chain.ts";
 export const writeBufferBytes = 64 * 1024;
 const keysPerBlock = 60;
 
+/** Where a child process can end itself: around a batch, and in the write of a signing record. */
+export const boundaries = [
+  ...(["before batch", "after batch"] as const),
+  ...(["before record", "within record", "before sync", "after sync"] as const),
+];
+
+/** One of them. */
+export type Boundary = (typeof boundaries)[number];
+
 /** Makes the blocks of the chain of `testGenesis()`, from height 1 on. */
 export async function diskBlocks(count: number): Promise<AppendInput[]> {
   const chain = new TestChain(testGenesis());
@@ -19,6 +28,14 @@ export async function diskBlocks(count: number): Promise<AppendInput[]> {
     inputs.push(await chain.next([changes satisfies ToyChanges]));
   }
   return inputs;
+}
+
+/**
+ * What a child process writes as its signing record before it appends a block: every sector of it
+ * differs from that of any other height, and so does the length.
+ */
+export function signingPayload(height: number): Uint8Array {
+  return Uint8Array.from({ length: 4_000 + height }, (_, index) => height * 7 + (index >> 4));
 }
 
 /** Writes blocks for a child process. */

@@ -1,8 +1,7 @@
 /**
  * Child process of the kill test at write boundaries. It opens the store in `directory`, repairing
- * it if need be, and writes a signing record and a block in turn until it kills itself at the
- * boundary with number `killAt`: before or after a batch, or before, within and after the write of
- * a signing record, before its sync and after it. What was acknowledged it says on stdout first.
+ * it if need be, and writes a signing record and a block in turn until it kills itself when it is
+ * at a boundary of a kind for the `killAt`-th time. What was acknowledged it says on stdout first.
  */
 import { writeSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -11,21 +10,21 @@ import { type Database, openDatabase } from "../../src/ledger/database.ts";
 import { openRepaired } from "../../src/ledger/repair.ts";
 import { SigningRecordFile } from "../../src/node/signing-record-file.ts";
 import { executeToys, testGenesis } from "./chain.ts";
-import { loadBlocks, writeBufferBytes } from "./disk-chain.ts";
+import { type Boundary, loadBlocks, signingPayload, writeBufferBytes } from "./disk-chain.ts";
 
-const [directory, record, blocks, killText, cutText] = process.argv.slice(2) as string[];
+const [directory, record, blocks, killKind, killText, cutText] = process.argv.slice(2) as string[];
 const killAt = Number(killText);
 /** How much of a record's write is done when the kill falls into it, as a share. */
 const cut = Number(cutText);
-let boundary = 0;
+let passed = 0;
 
-function isKill(): boolean {
-  boundary += 1;
-  return boundary === killAt;
+function isKill(kind: Boundary): boolean {
+  if (kind === killKind) passed += 1;
+  return kind === killKind && passed === killAt;
 }
 
-function killHere(): void {
-  if (isKill()) process.kill(process.pid, "SIGKILL");
+function killHere(kind: Boundary): void {
+  if (isKill(kind)) process.kill(process.pid, "SIGKILL");
 }
 
 function withBoundaries(inner: Database): Database {
@@ -36,9 +35,9 @@ function withBoundaries(inner: Database): Database {
     iterator: (range) => inner.iterator(range),
     close: () => inner.close(),
     batch: async (operations, options) => {
-      killHere();
+      killHere("before batch");
       await inner.batch(operations, options);
-      killHere();
+      killHere("after batch");
     },
   };
 }
@@ -51,9 +50,9 @@ async function cutFileWrites(probe: string): Promise<void> {
   const write = prototype.write as (...args: unknown[]) => Promise<unknown>;
   const datasync = prototype.datasync as () => Promise<void>;
   prototype.write = async function (this: FileHandle, ...args: unknown[]) {
-    killHere();
+    killHere("before record");
     const [bytes, offset, length, position] = args as [Uint8Array, number, number, number];
-    if (isKill()) {
+    if (isKill("within record")) {
       // Whole sectors, as kernel and disk write them.
       const part = 512 * Math.floor((cut * length) / 512);
       await write.call(this, bytes, offset, part, position);
@@ -62,9 +61,9 @@ async function cutFileWrites(probe: string): Promise<void> {
     return write.call(this, ...args);
   };
   prototype.datasync = async function (this: FileHandle) {
-    killHere();
+    killHere("before sync");
     await datasync.call(this);
-    killHere();
+    killHere("after sync");
   };
 }
 
@@ -77,8 +76,7 @@ writeSync(1, `block ${store.tip.height}\n`);
 const inputs = loadBlocks(blocks as string);
 for (const input of inputs.slice(store.tip.height)) {
   const { height } = input.block.header;
-  const payload = new Uint8Array(4_000 + height).fill(height);
-  await file.write(payload);
+  await file.write(signingPayload(height));
   writeSync(1, `record ${height}\n`);
   await store.append(input);
   writeSync(1, `block ${height}\n`);

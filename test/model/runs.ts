@@ -10,6 +10,7 @@ import type {
   RoundChangeClaim,
   Signed,
 } from "../../src/base/format/message.ts";
+import { disturbTurns } from "../sim/disturbed-run.ts";
 import { claimOnly, keyOf, signedBy } from "../sim/fake-keys.ts";
 import { Random } from "../sim/random.ts";
 import { TracedCluster } from "./traced-cluster.ts";
@@ -37,43 +38,8 @@ function disturbedRun(seed: number): TracedCluster {
   const cluster = new TracedCluster({ count, seed });
   cluster.duplicateRate = random.next() * 0.2;
   cluster.delayMsMax = 10 + random.below(400);
-  disturbTurns(cluster, random, 12);
+  disturbTurns(cluster, random, { turnCount: 12, losesRecords: true });
   return cluster;
-}
-
-function disturbTurns(cluster: TracedCluster, random: Random, turnCount: number): void {
-  for (let turn = 0; turn < turnCount; turn += 1) {
-    cluster.submit(`${turn}`);
-    cluster.run(100 + random.below(1_500));
-    disturb(cluster, random);
-  }
-}
-
-function disturb(cluster: TracedCluster, random: Random): void {
-  const index = random.below(cluster.nodes.length);
-  const { up } = cluster.node(index);
-  const highest = Math.max(...cluster.heights());
-  switch (random.below(7)) {
-    case 0:
-      cluster.groups = cluster.nodes.map(() => random.below(2));
-      return;
-    case 1:
-      cluster.groups = cluster.nodes.map(() => 0);
-      return;
-    case 2:
-    case 3:
-      if (up) cluster.crash(index);
-      else cluster.restart(index);
-      return;
-    case 4:
-      if (!up) cluster.restart(index, { wipedLedger: random.chance(0.3) });
-      return;
-    case 5:
-      if (!up) cluster.restart(index, { abstainThroughHeight: highest + 2 });
-      return;
-    default:
-      cluster.lossRate = random.chance(0.5) ? 0 : random.next() * 0.4;
-  }
 }
 
 /** Validator 0 runs twice; in each round messages pass within a random half only. */
@@ -192,6 +158,6 @@ function growingRun(seed: number): TracedCluster {
     height < 4 ? all.slice(0, 4) : height < 8 ? all : all.slice(1);
   const cluster = new TracedCluster({ count: 4, keys: all, validatorsAt, seed });
   cluster.delayMsMax = 10 + random.below(200);
-  disturbTurns(cluster, random, 16);
+  disturbTurns(cluster, random, { turnCount: 16, losesRecords: true });
   return cluster;
 }

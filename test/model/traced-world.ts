@@ -16,8 +16,8 @@ import { decodeSigningRecord, type SigningRecord } from "../../src/base/format/s
 import type { Hash } from "../../src/base/hash.ts";
 import { validatorKey, worldGenesis, worldVerifier } from "../sim/world/chain.ts";
 import { readClaim } from "../sim/world/checkers.ts";
-import type { Plan } from "../sim/world/plan.ts";
-import type { WorldObserver } from "../sim/world/world.ts";
+import type { WorldObserver } from "../sim/world/outcome.ts";
+import { type Plan, validatorsAtFirst } from "../sim/world/plan.ts";
 import { TraceChecker } from "./conformance.ts";
 
 /** First byte of a frame that carries a consensus message. */
@@ -25,9 +25,9 @@ const consensusFrame = 0;
 
 /** Returns what watches a run, and the checker it feeds. */
 export function watchWorld(plan: Plan): { observer: WorldObserver; checker: TraceChecker } {
-  const { chainId } = worldGenesis(plan.count, { heartbeatMs: plan.heartbeatMs });
+  const { chainId } = worldGenesis(plan);
   const liars = plan.liars.map(({ index }) => index);
-  const validators = Array.from({ length: plan.count }, (_, index) => validatorKey(index));
+  const validators = validatorsAtFirst(plan).map(validatorKey);
   const checker = new TraceChecker({ validators, liars, liarKeys: liars.map(validatorKey) });
   const observer: WorldObserver = {
     onDeliver(node, frame) {

@@ -83,7 +83,7 @@ class Run {
       expect(await this.store.readReceipts(index + 1)).toEqual(receipts);
     }
     for (const [height, copy] of this.copies.entries()) {
-      expect(this.store.stateTreeAt(height)?.root).toBe(this.roots[height]);
+      expect((await this.store.stateTreeAt(height))?.root).toBe(this.roots[height]);
       for (const key of keys)
         expect((await this.store.readValueAt(key, height))?.value).toBe(copy.get(key));
     }

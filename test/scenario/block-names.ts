@@ -2,11 +2,11 @@
  * Names of blocks: A, B, ... in the order in which they appear, so that a log says which are the
  * same and does not change with the bytes of a header.
  */
-import { utf8Text } from "../../src/base/bytes.ts";
 import type { Block } from "../../src/base/format/block.ts";
 import type { Hash } from "../../src/base/hash.ts";
 import type { PublicKey } from "../../src/base/keys.ts";
 import { keyOf } from "../sim/fake-keys.ts";
+import { textOf } from "../sim/fake-ledger.ts";
 
 const letters = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"];
 const automaticNames = [...letters, ...letters.flatMap((one) => letters.map((two) => one + two))];
@@ -44,7 +44,7 @@ export class BlockNames {
     if (known !== undefined) return known;
     const name = automaticNames.find((candidate) => !this.#blocks.has(candidate)) ?? "-";
     this.add(name, block);
-    const texts = block.transactions.map(utf8Text).join(" ") || "nothing";
+    const texts = block.transactions.map(textOf).join(" ") || "nothing";
     return `${name} (by ${indexOf(block.header.proposer)}: ${texts})`;
   }
 

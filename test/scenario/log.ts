@@ -95,8 +95,6 @@ export class ScenarioLog {
         return `forwards ${[...ledger.pending].join(" ")} to ${indexOf(effect.validator)}`;
       case "catchUp":
         return `catches up to ${effect.height}`;
-      case "assist":
-        return `assists ${indexOf(effect.validator)} at ${effect.height}`;
       default:
         return undefined;
     }

@@ -2,23 +2,32 @@
 import type { Claim } from "../../src/base/format/message.ts";
 import { claimOrder, sameClaim } from "../../src/base/format/signing-record.ts";
 
+/** Claims that are kept: those of some rounds, as a restart signs at most one round's again. */
+const keptMax = 16;
+
 /**
- * Checks a claim that is about to be signed against all that were: never two different ones in one
- * slot, never one of a lower slot unless it is the same again.
- *
- * @throws {Error} naming the claim.
+ * What one key signed: never two different claims in one slot, and slots ascend. The same claim may
+ * be signed again; that does not lower the highest slot.
  */
-export function checkSigning(before: readonly Claim[], claim: Claim): void {
-  const slot = ({ height, round, kind }: Claim) => [height, round, claimOrder[kind]];
-  // A restart signs at most the claims of one round again.
-  for (const former of before.slice(-8)) {
-    if (sameClaim(former, claim)) return;
-    if (slot(former).join() === slot(claim).join())
-      throw new Error(`two ${claim.kind}s of one validator in ${claim.height}/${claim.round}`);
+export class SignedSlots {
+  /** In ascending slots, each once. */
+  #claims: readonly Claim[] = [];
+
+  /** Notes a claim that is about to be signed. @throws {Error} naming the claim. */
+  sign(claim: Claim): void {
+    if (this.#claims.some((former) => sameClaim(former, claim))) return;
+    const highest = this.#claims.at(-1);
+    const order = highest === undefined ? 1 : compare(slotOf(claim), slotOf(highest));
+    const where = `${claim.height}/${claim.round}`;
+    if (this.#claims.some((former) => compare(slotOf(former), slotOf(claim)) === 0))
+      throw new Error(`two ${claim.kind}s of one validator in ${where}`);
+    if (order < 0) throw new Error(`a ${claim.kind} below the highest slot in ${where}`);
+    this.#claims = [...this.#claims.slice(1 - keptMax), claim];
   }
-  const last = before.at(-1);
-  if (last !== undefined && compare(slot(claim), slot(last)) < 0)
-    throw new Error(`a ${claim.kind} below the last slot in ${claim.height}/${claim.round}`);
+}
+
+function slotOf({ height, round, kind }: Claim): readonly number[] {
+  return [height, round, claimOrder[kind]];
 }
 
 function compare(left: readonly number[], right: readonly number[]): number {

@@ -17,7 +17,7 @@ import type { ConsensusEvent, Effect, Tip } from "../../src/consensus/event.ts";
 import { messageOf } from "../../src/consensus/signing.ts";
 import { type ConsensusState, initialState } from "../../src/consensus/state.ts";
 import { step } from "../../src/consensus/step.ts";
-import { checkSigning } from "./checkers.ts";
+import { SignedSlots } from "./checkers.ts";
 import { VirtualClock } from "./clock.ts";
 import { fakeSign, keyOf, signaturesHold, simChainId } from "./fake-keys.ts";
 import { FakeLedger, type ValidatorsAt } from "./fake-ledger.ts";
@@ -51,6 +51,7 @@ export type SimNode = {
   timerId: number;
   resendId: number;
   readonly signedClaims: Claim[];
+  readonly slots: SignedSlots;
   readonly effects: Effect["kind"][];
 };
 
@@ -204,6 +205,7 @@ export class Cluster {
       timerId: 0,
       resendId: 0,
       signedClaims: [],
+      slots: new SignedSlots(),
       effects: [],
     };
   }
@@ -237,9 +239,6 @@ export class Cluster {
       case "catchUp":
         this.#later(node, 20, () => this.#sync(node));
         return;
-      case "assist":
-        this.#assist(node, effect.validator);
-        return;
       case "forwardTransactions":
         this.#forward(node, effect.validator);
         return;
@@ -270,7 +269,7 @@ export class Cluster {
   }
 
   #sign(node: SimNode, { claim, attachments, record }: Extract<Effect, { kind: "sign" }>): void {
-    if (!this.#isTwin(node)) checkSigning(node.signedClaims, claim);
+    if (!this.#isTwin(node)) node.slots.sign(claim);
     node.signedClaims.push(claim);
     node.record = encodeSigningRecord(record);
     this.#later(node, 1, () => {
@@ -345,12 +344,6 @@ export class Cluster {
     for (const to of this.nodes)
       if (to.key === validator && to.up && this.groups[to.index] === this.groups[node.index])
         for (const text of node.ledger.pending) if (isAdmitted(text)) this.submit(text, [to.index]);
-  }
-
-  #assist(node: SimNode, validator: PublicKey): void {
-    for (const to of this.nodes)
-      if (to.key === validator && this.groups[to.index] === this.groups[node.index])
-        this.#later(to, 20, () => this.#sync(to));
   }
 
   /** Fetches blocks one by one from reachable nodes; each is verified by its certificate. */

@@ -5,11 +5,30 @@
 import { Cluster } from "./cluster.ts";
 import { Random } from "./random.ts";
 
-/** One fault or its end, at a random moment. */
-function disturb(cluster: Cluster, random: Random): void {
+/** What `disturbTurns` does. */
+type Disturbance = {
+  readonly turnCount: number;
+  /** Signing records are lost as well: of so many that progress may end. */
+  readonly losesRecords?: boolean;
+};
+
+/** Submits something each turn, lets time pass, and then lets one fault begin or end. */
+export function disturbTurns(
+  cluster: Cluster,
+  random: Random,
+  { turnCount, losesRecords = false }: Disturbance,
+): void {
+  for (let turn = 0; turn < turnCount; turn += 1) {
+    cluster.submit(`${turn}`);
+    cluster.run(100 + random.below(1_500));
+    disturb(cluster, random, losesRecords);
+  }
+}
+
+function disturb(cluster: Cluster, random: Random, losesRecords: boolean): void {
   const index = random.below(cluster.nodes.length);
   const { up } = cluster.node(index);
-  switch (random.below(6)) {
+  switch (random.below(losesRecords ? 7 : 6)) {
     case 0:
       cluster.groups = cluster.nodes.map(() => random.below(2));
       return;
@@ -24,8 +43,11 @@ function disturb(cluster: Cluster, random: Random): void {
     case 4:
       if (!up) cluster.restart(index, { wipedLedger: random.chance(0.3) });
       return;
-    default:
+    case 5:
       cluster.lossRate = random.chance(0.5) ? 0 : random.next() * 0.4;
+      return;
+    default:
+      if (!up) cluster.restart(index, { abstainThroughHeight: Math.max(...cluster.heights()) + 2 });
   }
 }
 
@@ -48,11 +70,7 @@ export function runDisturbed(seed: number): {
   const cluster = new Cluster({ count, seed });
   cluster.duplicateRate = random.next() * 0.2;
   cluster.delayMsMax = 10 + random.below(400);
-  for (let turn = 0; turn < 12; turn += 1) {
-    cluster.submit(`${turn}`);
-    cluster.run(100 + random.below(1_500));
-    disturb(cluster, random);
-  }
+  disturbTurns(cluster, random, { turnCount: 12 });
   heal(cluster);
   cluster.submit("last");
   const heightBefore = Math.max(...cluster.heights());

@@ -27,6 +27,16 @@ export type Decided = { readonly block: Block; readonly certificate: Certificate
 /** Virtual time begins here. */
 export const simStartMs = 1_700_000_000_000;
 
+/** A text as long as a transaction must be. */
+function transactionOf(text: string): Uint8Array {
+  return utf8(text.padEnd(limits.transactionBytesMin));
+}
+
+/** Returns the text of a transaction. */
+export function textOf(bytes: Uint8Array): string {
+  return utf8Text(bytes).trimEnd();
+}
+
 /** Returns the header of the next block over some transactions. */
 export function nextHeader(
   parent: Block,
@@ -57,7 +67,7 @@ export function nextBlock(
   transactions: readonly string[],
   fields: Parameters<typeof nextHeader>[2],
 ): Block {
-  return blockOf(nextHeader(parent, transactions, fields), transactions.map(utf8));
+  return blockOf(nextHeader(parent, transactions, fields), transactions.map(transactionOf));
 }
 
 /** One node's ledger. */
@@ -93,7 +103,7 @@ export class FakeLedger {
 
   /** Transactions of all blocks, in order. */
   get transactions(): string[] {
-    return this.decided.flatMap(({ block }) => block.transactions.map(utf8Text));
+    return this.decided.flatMap(({ block }) => block.transactions.map(textOf));
   }
 
   hasWork(nowMs: number): boolean {
@@ -110,7 +120,7 @@ export class FakeLedger {
   /** A text that begins with "bad" stands for a transaction whose signature does not hold. */
   check(block: Block, fresh: boolean, nowMs: number): boolean {
     const { timestampMs, proposer } = block.header;
-    const transactions = block.transactions.map(utf8Text);
+    const transactions = block.transactions.map(textOf);
     const fields = { timestampMs, proposer, validatorsAt: this.#validatorsAt };
     if (nextBlock(this.last, transactions, fields).hash !== block.hash) return false;
     if (transactions.some((text) => text.startsWith("bad"))) return false;
@@ -130,6 +140,6 @@ export class FakeLedger {
     if (!this.check(block, false, 0)) throw new Error("a certified block does not execute");
     this.#schedule = nextSchedule(this.#schedule, block.header, this.#validatorsAt(height + 1));
     this.decided.push({ block, certificate });
-    for (const text of block.transactions.map(utf8Text)) this.pending.delete(text);
+    for (const text of block.transactions.map(textOf)) this.pending.delete(text);
   }
 }

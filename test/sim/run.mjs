@@ -154,6 +154,8 @@ function totalsOf(outcomes, seconds) {
       0,
       ...outcomes.map(({ liars, firstBlockMs }) => (liars === 0 ? (firstBlockMs ?? 0) : 0)),
     ),
+    settledMsMax: Math.max(...outcomes.map(({ calm }) => calm?.settledMs ?? 0)),
+    slowestMsMax: Math.max(...outcomes.map(({ calm }) => calm?.slowestMs ?? 0)),
     faults: kinds,
     traceHash: createHash("sha256").update(traces).digest("hex"),
     seconds,

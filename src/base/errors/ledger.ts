@@ -147,6 +147,19 @@ export const ledgerErrors = {
     meaning: "Executing a certified block gave another root than its header states.",
     next: "Do not delete anything. Compare software versions with the other stakeholders.",
   },
+  LEDGER_REPAIR_REFUSED: {
+    httpStatus: 500,
+    facts: ["height", "top", "reason"],
+    meaning:
+      "Mending the ledger could drop blocks, `height` to `top` if known: people must decide that.",
+    next: "Keep a copy of the directory, then see OPERATING.md under 'The ledger is damaged'.",
+  },
+  LEDGER_VERSION_UNKNOWN: {
+    httpStatus: 500,
+    facts: ["record", "version"],
+    meaning: "A stored record was written by a later version of this software.",
+    next: "Start that version, or restore a backup of this one.",
+  },
   LEDGER_PRUNED: {
     httpStatus: 410,
     facts: ["height", "baseHeight"],

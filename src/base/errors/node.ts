@@ -21,12 +21,6 @@ export const nodeErrors = {
     meaning: "A file that was named cannot be read.",
     next: "Check the path and the permissions of the file.",
   },
-  SIGNING_RECORD_CORRUPT: {
-    httpStatus: 500,
-    facts: ["file"],
-    meaning: "The record of what this validator signed last is damaged.",
-    next: "Do not delete it: find out what damaged the disk; see docs/CONSENSUS.md on lost records.",
-  },
   BACKUP_EXISTS: {
     httpStatus: 409,
     facts: ["directory"],
@@ -63,6 +57,13 @@ export const nodeErrors = {
     facts: ["directory", "bytes", "bytesMin"],
     meaning: "After a failed write the node goes on only with `bytesMin` bytes free.",
     next: "Free disk space: the node goes on by itself.",
+  },
+  NODE_FETCHING_SNAPSHOT: {
+    httpStatus: 503,
+    facts: ["height", "chunks"],
+    meaning:
+      "This node has no ledger yet: it fetches a snapshot from its peers. `height` is the snapshot's.",
+    next: "Ask another node. `loopledger node status` says how far this one is.",
   },
   NODE_STOPPED: {
     httpStatus: 503,

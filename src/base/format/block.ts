@@ -19,7 +19,7 @@
  * | 11 | gasUsed | integer | sum over the receipts |
  *
  * Hash: SHA-256 of `tag || 0 || header`. The round is not in it (D3).
- * Block tuple: `[bin header, [bin transaction, ...]]`.
+ * Block tuple: `[bin header, [bin transaction, ...]]`, each transaction of at least 148 bytes.
  */
 import { hexToBytes } from "../bytes.ts";
 import { LedgerError } from "../errors.ts";
@@ -123,6 +123,8 @@ export function decodeBlock(bytes: Uint8Array): Block {
   const header = decodeHeader(reader.bytes("header"));
   const transactions = reader.list("transactions", limits.blockTransactionsMax, (value, type) => {
     if (!(value instanceof Uint8Array)) throw invalid(type, "", "expected bytes");
+    // Else a few bytes could ask for thousands of hashes.
+    if (value.length < limits.transactionBytesMin) throw invalid(type, "", "too short");
     return value;
   });
   reader.end();

@@ -10,6 +10,7 @@
  *
  * A proposal's block is bound by its hash, its justification by its own signatures, so neither is
  * covered again. Wire: `[kind, ...]` with kind 0 proposal, 1 prepare, 2 commit, 3 round change.
+ * A list in it (round changes, prepares) names each signer once; any order.
  * Certificate: `[height, round, blockHash, [[validatorIndex, signature], ...]]`, indexes ascending.
  */
 import { hexToBytes } from "../bytes.ts";
@@ -155,12 +156,26 @@ function readVoteMessage(reader: TupleReader, kind: Vote["kind"]): VoteMessage {
 function readRoundChangeMessage(reader: TupleReader): RoundChangeMessage {
   const claim = readRoundChange(reader.value("claim"), "round change");
   const blockBytes = reader.optionalBytes("preparedBlock");
-  const prepares = reader.list("prepares", limits.validatorsMax, (value, type) =>
-    readVote(value, type, "prepare"),
-  );
+  const prepares = readPrepares(reader);
   reader.end();
   const preparedBlock = blockBytes === undefined ? undefined : decodeBlock(blockBytes);
   return { ...claim, preparedBlock, prepares };
+}
+
+function readPrepares(reader: TupleReader): VoteMessage[] {
+  return readDistinct(reader, "prepares", (value, type) => readVote(value, type, "prepare"));
+}
+
+/** A signer twice counts once, but would have to be checked twice. */
+function readDistinct<S extends Signed<Claim>>(
+  reader: TupleReader,
+  field: string,
+  read: (value: Value, type: string) => S,
+): S[] {
+  const signed = reader.list(field, limits.validatorsMax, read);
+  const signers = new Set(signed.map(({ validator }) => validator));
+  if (signers.size !== signed.length) throw invalid("consensus message", field, "a signer twice");
+  return signed;
 }
 
 function readRound(reader: TupleReader): number {
@@ -228,10 +243,8 @@ function readProposal(reader: TupleReader): ProposalMessage {
   const validator = reader.hash("validator");
   const signature = reader.bytes("signature", signatureBytes);
   const block = decodeBlock(reader.bytes("block"));
-  const roundChanges = reader.list("roundChanges", limits.validatorsMax, readRoundChange);
-  const prepares = reader.list("prepares", limits.validatorsMax, (value, type) =>
-    readVote(value, type, "prepare"),
-  );
+  const roundChanges = readDistinct(reader, "roundChanges", readRoundChange);
+  const prepares = readPrepares(reader);
   reader.end();
   const claim = { kind: "proposal", height, round, blockHash: block.hash } as const;
   return { ...claim, validator, signature, block, roundChanges, prepares };

@@ -15,11 +15,20 @@ import { hexToBytes } from "../bytes.ts";
 import { LedgerError } from "../errors.ts";
 import { decodeHeader, type Header, validatorsHash } from "../format/block.ts";
 import { publicKeyOf } from "../format/did.ts";
-import { decodeCertificate } from "../format/message.ts";
+import { type Certificate, decodeCertificate } from "../format/message.ts";
 import type { SetChange } from "../format/set-change.ts";
 import type { Hash } from "../hash.ts";
 import type { PublicKey, Verifier } from "../keys.ts";
 import { verifyCertificate } from "./certificate.ts";
+
+/** A certified block after which the validators changed. */
+export type CertifiedChange = {
+  readonly header: Header;
+  /** Of a quorum of the validators of that height. */
+  readonly certificate: Certificate;
+  /** Validators of the next height, sorted ascending. */
+  readonly validators: readonly PublicKey[];
+};
 
 type ValidatorSet = {
   /** First height of the set. */
@@ -62,16 +71,20 @@ export class ValidatorSets {
    *   the bad one stays.
    */
   follow(changes: readonly SetChange[]): number {
-    return changes.filter((change) => this.#followOne(change)).length;
+    return changes.filter((change) => this.followOne(decodeChange(change))).length;
   }
 
-  #followOne({ header: headerHex, certificate, validators: dids }: SetChange): boolean {
-    const header = decodeHeader(hexToBytes(headerHex));
+  /**
+   * Follows one change, as `follow` does.
+   *
+   * @returns Whether it was news.
+   * @throws {LedgerError} CERTIFICATE_INVALID; then nothing is different.
+   */
+  followOne({ header, certificate, validators }: CertifiedChange): boolean {
     const { height } = header;
-    const validators = dids.map(publicKeyOf);
     const signers = this.at(height);
     const context = { chainId: this.#chainId, validators: signers, verifier: this.#verifier };
-    verifyCertificate(decodeCertificate(hexToBytes(certificate)), header, context);
+    verifyCertificate(certificate, header, context);
     checkNext(header, validators);
     if (height < this.lastFrom) return this.#checkKnown(header);
     this.#sets.push({ from: height + 1, validators });
@@ -92,6 +105,14 @@ export class ValidatorSets {
   get #last(): ValidatorSet {
     return this.#sets.at(-1) as ValidatorSet;
   }
+}
+
+function decodeChange({ header, certificate, validators }: SetChange): CertifiedChange {
+  return {
+    header: decodeHeader(hexToBytes(header)),
+    certificate: decodeCertificate(hexToBytes(certificate)),
+    validators: validators.map(publicKeyOf),
+  };
 }
 
 function checkNext(header: Header, validators: readonly PublicKey[]): void {

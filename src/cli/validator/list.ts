@@ -6,6 +6,8 @@ import { command, directory, directoryOption } from "../command.ts";
 import { clientOf, urlOption, urls } from "../connection.ts";
 import { columns } from "../terminal.ts";
 
+type Ready = NonNullable<Members["candidates"][number]["ready"]>;
+
 /** The command. */
 export const validatorList = command({
   name: "validator list",
@@ -35,9 +37,13 @@ export const validatorList = command({
 });
 
 function candidateRow({ id, ready, validatorKey }: Members["candidates"][number]): string[] {
-  const until = ready && new Date(ready.validUntilMs).toISOString();
-  const said = ready === null ? "not yet" : `at height ${ready.height}, holds until ${until}`;
-  return [id, said, validatorKey];
+  return [id, ready === null ? "not yet" : readyText(ready), validatorKey];
+}
+
+/** Of the hash as much as people compare with `block show`. */
+function readyText({ height, blockHash, validUntilMs }: Ready): string {
+  const until = new Date(validUntilMs).toISOString();
+  return `at height ${height}, block ${blockHash.slice(0, 16)}, holds until ${until}`;
 }
 
 function changeText(

@@ -38,13 +38,10 @@ export const reportEquivocation = systemMethod({
     const { validator, kind, round } = report;
     checkWasValidator(state, report);
     const pair = checkedPair(report, call);
-    const ofValidator = `${prefix}${validator}/`;
-    const key = `${ofValidator}${report.height.toString(16).padStart(14, "0")}/${kind}/${round}`;
+    const key = keyOf(report);
     if (state.get(key) !== undefined)
       throw new SystemRefusal("SYSTEM_EQUIVOCATION_KNOWN", "it is on record");
-    const limit = limits.equivocationsPerValidatorMax;
-    const range = { from: ofValidator, to: `${prefix}${validator}0`, reverse: false, limit };
-    if (state.range(range).length >= limit)
+    if (hasEnough(state, validator))
       throw new SystemRefusal("SYSTEM_EQUIVOCATIONS_TOO_MANY", "enough are on record");
     const told = parseJson(encodeEquivocation(pair, call.chainId)) as { [name: string]: JsonValue };
     const recorded = { recordedAtHeight: height, recordedAtMs: timeMs, reportedBy: sender };
@@ -52,6 +49,24 @@ export const reportEquivocation = systemMethod({
     call.emit("equivocation", { validator, height: report.height, kind, round });
   },
 });
+
+/** Where an equivocation was. */
+type EquivocationPlace = Pick<EquivocationReport, "validator" | "height" | "kind" | "round">;
+
+/** Tells whether a report could not add anything: it is on record, or enough of the validator is. */
+export function isOnRecord(state: StateReader, place: EquivocationPlace): boolean {
+  return state.get(keyOf(place)) !== undefined || hasEnough(state, place.validator);
+}
+
+function keyOf({ validator, height, kind, round }: EquivocationPlace): string {
+  return `${prefix}${validator}/${height.toString(16).padStart(14, "0")}/${kind}/${round}`;
+}
+
+function hasEnough(state: StateReader, validator: string): boolean {
+  const limit = limits.equivocationsPerValidatorMax;
+  const bounds = { from: `${prefix}${validator}/`, to: `${prefix}${validator}0` };
+  return state.range({ ...bounds, reverse: false, limit }).length >= limit;
+}
 
 /** Lists what is on record, by validator and height. */
 export function readEquivocations(state: StateReader, limit: number): EquivocationRow[] {

@@ -166,3 +166,39 @@ it("a sync answer that lies in its lengths or says too much ends as a failure", 
     });
   }
 });
+
+it("a peer that does not tell its height is asked anew after seconds", async () => {
+  const node = await startNode(0, []);
+  const raw = await startRaw(1);
+  await raw.handle(sync, () => {});
+  await raw.dial(fullAddress(node));
+  await until(() => node.network.connectedPeers().length === 1, "connected");
+  const peer = node.network.connectedPeers()[0] as string;
+  const startMs = performance.now();
+  await expect(node.network.requestStatus(peer)).rejects.toMatchObject({ code: "P2P_SYNC_FAILED" });
+  // Half of what a request for blocks may take.
+  expect(performance.now() - startMs).toBeLessThan(limits.syncTimeoutMs / 2);
+});
+
+it("peers that ask for nothing or read nothing keep nobody else from being answered", async () => {
+  const node = await startNode(0, []);
+  node.recorder.blocks.push(new Uint8Array(4 * 1024 * 1024));
+  const liars = [await startRaw(1, node), await startRaw(2, node)];
+  const silent = liars.flatMap((raw) =>
+    [0, 1, 2].map(() => raw.dialProtocol(fullAddress(node), sync)),
+  );
+  const streams = await Promise.all(silent);
+  // Each also asks for blocks and never takes them.
+  const blocks = encodeSyncRequest({ kind: "blocks", from: 0, countMax: limits.syncBlocksMax });
+  for (const [index, stream] of streams.entries())
+    if (index % 3 === 0) {
+      stream.pause();
+      stream.send(encodeFrame(blocks));
+    }
+  const honest = await startNode(3, [node]);
+  await until(() => honest.network.connectedPeers().length === 1, "another member is connected");
+  for (let count = 0; count < 3; count += 1) {
+    expect(await honest.network.requestStatus(node.key)).toMatchObject({ height: 1 });
+    expect(await honest.network.requestBlocks(node.key, 0, 1)).toHaveLength(1);
+  }
+});

@@ -103,6 +103,7 @@ function toldOf(block: BlockCopy, expiresAtMs: number): TimedEntry[] {
     { atMs: height, kind: "sent", id, node: 0 },
     { atMs: height, kind: "accepted", id, node: 0 },
     { atMs: height, kind: "final", id, node: 1, height, index, blockHash: hash, outcome },
+    { atMs: height, kind: "final", id, node: 2, height, index, outcome },
   ]);
   return [...of, { atMs: height, kind: "tip", node: height % 2, height, hash, stateRoot }];
 }
@@ -229,6 +230,24 @@ const ofHistory: Readonly<Record<string, [spoil: (run: Spoilt) => void, problem:
       entryOf(run, "final").blockHash = genesis.chainId;
     },
     /told final by node 1/,
+  ],
+  "a word that was never proven": [
+    (run) => {
+      const entry = run.history.find((each) => each.kind === "final" && each.node === 2);
+      Object.assign(entry ?? {}, { index: 7 });
+    },
+    /told final by node 2/,
+  ],
+  "a word that was never proven, of what is in no block": [
+    (run) => {
+      const entry = run.history.find((each) => each.kind === "final" && each.node === 2);
+      Object.assign(entry ?? {}, { id: "forgotten" });
+    },
+    /told final by node 2: forgotten at .* found: undefined/,
+  ],
+  "a false proof": [
+    (run) => run.history.push({ atMs: 1, kind: "unproven", id: "any", node: 1, text: "path" }),
+    /node 1 calls any final without proof: path/,
   ],
   "another outcome": [
     (run) => {

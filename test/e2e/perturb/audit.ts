@@ -7,11 +7,12 @@
  * go; (4) no transaction and no pair of sender and nonce is in a chain twice; (5) no block is dated
  * at or after the expiry of what it holds; (6) what receipts list leads to the state roots.
  *
- * Of the history: (7) all that was told final is at the told place in the told block with the told
- * outcome; (8) every tip a node told is in the chain, and a node's tip never fell but by a wipe;
- * (9) the chain holds nothing that nobody signed; (10) what was called dropped for good is not in
- * it; (11) all that a node accepted is final, or expired before the last block, or lost to a rival
- * with its nonce, or was only in memories that ended with their processes.
+ * Of the history: (7) all that was told final, proven or not, is at the told place in the told
+ * block with the told outcome, and no proof of it was false; (8) every tip a node told is in the
+ * chain, and a node's tip never fell but by a wipe; (9) the chain holds nothing that nobody signed;
+ * (10) what was called dropped for good is not in it; (11) all that a node accepted is final, or
+ * expired before the last block, or lost to a rival with its nonce, or was only in memories that
+ * ended with their processes.
  */
 import type { BlockCopy, ChangeCopy } from "./chain-copy.ts";
 import type { TimedEntry } from "./history.ts";
@@ -138,11 +139,8 @@ function checkHistory(
   checkFates(chain, { history, places, note });
 }
 
-/**
- * Reasons to drop that hold for one node at a time: another one may have room, and may have put
- * the transaction into a block that is dated before its expiry and is decided later.
- */
-const passingDrops: ReadonlySet<string> = new Set(["MEMPOOL_FULL", "TRANSACTION_EXPIRED"]);
+/** A reason to drop that holds for one node at a time: another one may have room. */
+const passingDrop = "MEMPOOL_FULL";
 
 /** (7), (10) */
 function checkTold(
@@ -153,14 +151,17 @@ function checkTold(
   for (const entry of history) {
     if (entry.kind === "final") {
       const place = places.get(entry.id);
-      const told = [entry.height, entry.index, entry.blockHash, entry.outcome].join(" ");
+      const { height, index, outcome, blockHash = place?.block.hash } = entry;
+      const told = [height, index, blockHash, outcome].join(" ");
       const found =
         place && [place.block.height, place.index, place.block.hash, place.outcome].join(" ");
       if (found !== told)
         note(`told final by node ${entry.node}: ${entry.id} at ${told}, found: ${found}`);
       if (entry.outcome !== "ok") note(`${entry.id} failed: ${entry.outcome}`);
     }
-    const isForGood = entry.kind === "dropped" && !passingDrops.has(entry.code);
+    if (entry.kind === "unproven")
+      note(`node ${entry.node} calls ${entry.id} final without proof: ${entry.text}`);
+    const isForGood = entry.kind === "dropped" && entry.code !== passingDrop;
     if (isForGood && places.has(entry.id))
       note(`node ${entry.node} dropped ${entry.id} (${entry.code}), which is final`);
   }

@@ -21,16 +21,18 @@ export type Entry =
   | { readonly kind: "refused"; readonly id: Hash; readonly node: number; readonly code: string }
   /** The node says that it can never become final. */
   | { readonly kind: "dropped"; readonly id: Hash; readonly node: number; readonly code: string }
-  /** Proven final to the client. */
+  /** The node says that it is final; the block's hash is known once it has proven it. */
   | {
       readonly kind: "final";
       readonly id: Hash;
       readonly node: number;
       readonly height: number;
       readonly index: number;
-      readonly blockHash: Hash;
+      readonly blockHash?: Hash;
       readonly outcome: string;
     }
+  /** The node calls it final and presents a proof that does not hold. */
+  | { readonly kind: "unproven"; readonly id: Hash; readonly node: number; readonly text: string }
   /** A node's word about its tip. */
   | {
       readonly kind: "tip";

@@ -9,6 +9,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { parse, stringify } from "yaml";
 import type { DevnetOptions, TestNode } from "../../helpers/devnet.ts";
+import { requires } from "../../helpers/requires.ts";
 import { hasNamespaces, NamespaceLinks } from "./links-namespaces.ts";
 import { ProxyLinks } from "./links-proxy.ts";
 
@@ -34,7 +35,9 @@ export interface Links {
 
 /** Returns which kinds this machine allows. */
 export function linkKinds(): readonly LinkKind[] {
-  return hasNamespaces() ? ["namespaces", "proxy"] : ["proxy"];
+  const tests = "links that lose packets, and a second instance of a validator";
+  const mayCut = requires("namespaces", { isThere: hasNamespaces(), tests });
+  return mayCut ? ["namespaces", "proxy"] : ["proxy"];
 }
 
 /**

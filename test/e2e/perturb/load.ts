@@ -14,18 +14,16 @@
  *
  * It draws no conclusion: what must follow from what was told is the audit's to say.
  */
-import { isLedgerError } from "../../../src/base/errors.ts";
-import { headerHash } from "../../../src/base/format/block.ts";
 import { didOf } from "../../../src/base/format/did.ts";
 import type { Transaction } from "../../../src/base/format/transaction.ts";
 import type { Signer } from "../../../src/base/keys.ts";
 import { LedgerClient } from "../../../src/client/client.ts";
-import type { FinalTransaction } from "../../../src/client/finality.ts";
 import { pause, type TestDevnet, until } from "../../helpers/devnet.ts";
 import { Random } from "../../sim/random.ts";
 import { readingOf, registerMeter, TestSender } from "../sender.ts";
 import type { History } from "./history.ts";
 import { between } from "./plan.ts";
+import { type Asked, askTold, noteProven, submitTold } from "./told.ts";
 
 type Manner = "careful" | "doubled" | "brief" | "once" | "rivals";
 
@@ -47,8 +45,7 @@ const lifeMs: Readonly<Record<Manner, { min: number; max: number }>> = {
   once: { min: 600_000, max: 600_000 },
   rivals: { min: 5_000, max: 8_000 },
 };
-/** How long one node is asked before another one is, and how long it may take to answer. */
-const patienceMs = 1_500;
+/** How long one node may take to answer before another one is asked. */
 const answerMsMax = 2_500;
 const pollMs = 200;
 /** A node may call a transaction pending for a moment after it expired. */
@@ -195,47 +192,17 @@ export class Load {
     return transaction;
   }
 
-  /** @returns Whether the node took it. */
-  async #submit({ id, bytes }: Transaction, node: number): Promise<boolean> {
-    const { history } = this.#parts;
-    history.append({ kind: "sent", id, node });
-    try {
-      const answer = await this.#client(node).submit(bytes);
-      if (answer.status === "pending") history.append({ kind: "accepted", id, node });
-      if (answer.status === "dropped")
-        history.append({ kind: "dropped", id, node, code: answer.code });
-      return answer.status === "pending";
-    } catch (error) {
-      if (!isLedgerError(error)) throw error;
-      if (error.code !== "CLIENT_UNREACHABLE")
-        history.append({ kind: "refused", id, node, code: error.code });
-      return false;
-    }
+  #submit(transaction: Transaction, node: number): Promise<boolean> {
+    return submitTold(transaction, this.#asked(node));
   }
 
-  /** Asks a node, which may hold the answer for a while; what it calls final must be proven. */
-  async #look(transaction: Transaction, node: number): Promise<string | undefined> {
-    const { devnet, history } = this.#parts;
-    const { id, bytes } = transaction;
-    try {
-      const status = await this.#client(node).transaction(id, { waitMs: patienceMs });
-      if (status?.status === "dropped")
-        history.append({ kind: "dropped", id, node, code: status.code });
-      if (status?.status !== "final") return status?.status;
-      const final = await this.#client(node).final(id, devnet.trust, bytes);
-      noteFinal(history, node, final);
-      return "final";
-    } catch (error) {
-      if (!isLedgerError(error)) throw error;
-      // Being gone tells nothing. An answer that is none is written down for who looks for a cause.
-      if (error.code !== "CLIENT_UNREACHABLE")
-        history.append({ kind: "noted", text: `node ${node}: ${error.message.slice(0, 300)}` });
-      return undefined;
-    }
+  #look(transaction: Transaction, node: number): Promise<string | undefined> {
+    return askTold(transaction, { ...this.#asked(node), trust: this.#parts.devnet.trust });
   }
 
-  #client(node: number): LedgerClient {
-    return this.#clients[node] as LedgerClient;
+  #asked(node: number): Asked {
+    const client = this.#clients[node] as LedgerClient;
+    return { node, client, history: this.#parts.history };
   }
 }
 
@@ -243,18 +210,11 @@ export class Load {
 async function register({ devnet, history }: Parts, lane: number): Promise<void> {
   const final = await registerMeter(devnet, meterOf(lane), devnet.extra[lane]);
   noteSigned(history, final.transaction);
-  noteFinal(history, 0, final);
+  noteProven({ node: 0, history }, final);
 }
 
 function noteSigned(history: History, { id, sender, nonce, expiresAtMs }: Transaction): void {
   history.append({ kind: "signed", id, sender: didOf(sender), nonce, expiresAtMs });
-}
-
-function noteFinal(history: History, node: number, final: FinalTransaction): void {
-  const { header, index, receipt, transaction } = final;
-  const place = { height: header.height, index, blockHash: headerHash(header) };
-  const { outcome } = receipt;
-  history.append({ kind: "final", id: transaction.id, node, ...place, outcome });
 }
 
 function meterOf(lane: number): string {

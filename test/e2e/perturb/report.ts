@@ -1,9 +1,10 @@
 /** Tables of what runs of plans found out, for people. */
-import type { PlanReport, Recovery } from "./run-plan.ts";
+import type { Recovery } from "./recovery.ts";
+import type { PlanReport } from "./run-plan.ts";
 
 /**
  * Returns one line a plan (times to the next block since the end of perturbations, and in brackets
- * since all nodes answered), and one with all together if there are several.
+ * since a quorum answered), and one with all together if there are several.
  */
 export function reportText(reports: readonly PlanReport[]): string {
   const lines = reports.map(
@@ -19,12 +20,12 @@ export function reportText(reports: readonly PlanReport[]): string {
     `${reports.length} plans, ${(sum(({ seconds }) => seconds) / 60).toFixed(1)} minutes, ` +
     `${sum(({ blocks }) => blocks)} blocks, ${sum(({ final }) => final)} final, ` +
     `${all.length} recoveries: ${spread(all.map(({ sinceEndMs }) => sinceEndMs))} after the end, ` +
-    `${spread(all.map(({ sinceAnswersMs }) => sinceAnswersMs))} after all nodes answered`;
+    `${spread(all.map(({ sinceQuorumMs }) => sinceQuorumMs))} after a quorum answered`;
   return [...lines, total].join("\n");
 }
 
-function textOf({ sinceEndMs, sinceAnswersMs }: Recovery): string {
-  return `${sinceEndMs} (${sinceAnswersMs})`;
+function textOf({ sinceEndMs, sinceQuorumMs }: Recovery): string {
+  return `${sinceEndMs} (${sinceQuorumMs})`;
 }
 
 function spread(list: readonly number[]): string {

@@ -207,12 +207,6 @@ export const rulesMutants: readonly Mutant[] = [
     by: "future: new Map(state.future)",
   },
   {
-    name: "who misses a decided block is not told",
-    file: step,
-    replace: 'if (kind !== "roundChange") return unchanged(state);',
-    by: 'if (kind !== "roundChange" || height < state.height) return unchanged(state);',
-  },
-  {
     name: "older round change replaces a newer one",
     file: step,
     replace: "last !== undefined && last.round >= round",

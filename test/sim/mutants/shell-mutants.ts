@@ -64,9 +64,9 @@ export const shellMutants: readonly Mutant[] = [
   },
   {
     name: "another process with the own key not minded",
-    file: driver,
-    replace: "if (isKeyUsedElsewhere(this.#state, message, this.#parts)) this.halt",
-    by: "if (isKeyUsedElsewhere(this.#state, message, this.#parts) && this.#stopped) this.halt",
+    file: "node/message-reception.ts",
+    replace: "if (isKeyUsedElsewhere(state, message, this.#parts)) this.#onKey",
+    by: "if (isKeyUsedElsewhere(state, message, this.#parts) && state.height < 0) this.#onKey",
   },
   {
     name: "signatures of messages unchecked",

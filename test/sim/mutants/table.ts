@@ -1,4 +1,5 @@
 /** All injected bugs. */
+import { catchingUpMutants } from "./catching-up-mutants.ts";
 import { justificationMutants } from "./justification-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { rulesMutants } from "./rules-mutants.ts";
@@ -11,4 +12,5 @@ export const mutants: readonly Mutant[] = [
   ...rulesMutants,
   ...signingMutants,
   ...shellMutants,
+  ...catchingUpMutants,
 ];

@@ -160,7 +160,7 @@ export class TwinsRun {
     }
   }
 
-  /** Blocks are fetched where round changes pass: such a message asked for them, or it was seen. */
+  /** Blocks are fetched where round changes pass: it is then that a node is behind. */
   #placeOfFetch(index: number): number {
     const { round } = this.cores[index] as ConsensusState;
     return placeOf(this.setup, { kind: "roundChange", round });
@@ -198,6 +198,9 @@ export class TwinsRun {
     if (isResting) this.healedMs ??= this.nowMs;
     this.#later(index, limits.resendMs, { kind: "resend", id });
     this.#feed(index, { kind: "resend" });
+    // Who is behind asks the others for their tips every second, too.
+    const isBehind = this.decided[index] === undefined && this.decided.some(Boolean);
+    if (isBehind) this.#later(index, delayMs.fetch, { kind: "fetch" });
   }
 
   #isTimerRunning(): boolean {
@@ -244,10 +247,6 @@ export class TwinsRun {
         return;
       case "catchUp":
         this.#later(index, delayMs.fetch, { kind: "fetch" });
-        return;
-      case "assist":
-        for (const [other, key] of this.keys.entries())
-          if (key === effect.validator) this.#later(other, delayMs.fetch, { kind: "fetch" });
         return;
       case "forwardTransactions":
         // Each instance has its own pending transactions, which is what makes blocks differ.

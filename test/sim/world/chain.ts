@@ -3,7 +3,7 @@
  * the contract sandbox. The contract `sim` keeps totals: `add` adds, `forget` deletes a total,
  * `refuse` fails and must leave nothing behind.
  */
-import { hash } from "node:crypto";
+import { createPrivateKey, createPublicKey, hash } from "node:crypto";
 import { equalBytes } from "../../../src/base/bytes.ts";
 import { didOf } from "../../../src/base/format/did.ts";
 import {
@@ -15,6 +15,7 @@ import { injectSha256, zeroHash } from "../../../src/base/hash.ts";
 import type { PublicKey, Signer, Verifier } from "../../../src/base/keys.ts";
 import type { CallOutcome, ContractCaller } from "../../../src/ledger/types.ts";
 import { fakeSign, keyOf } from "../fake-keys.ts";
+import { type Plan, validatorsAtFirst } from "./plan.ts";
 
 // The native function gives the same bytes.
 injectSha256((bytes) => new Uint8Array(hash("sha256", bytes, "buffer")));
@@ -25,10 +26,28 @@ export const worldStartMs = 1_700_000_000_000;
 /** Clients that send. */
 export const senderCount = 6;
 
-/** Keys of validator and network of a node, and of a sender. All ascend with the index. */
-export const validatorKey = (index: number): PublicKey => keyOf(index);
-export const peerKey = (index: number): PublicKey => keyOf(0x20 + index);
+/** Nodes that a world can have. */
+const nodesMax = 8;
+const validatorKeys = realKeys(0x01);
+const peerKeys = realKeys(0x21);
+
+/** Keys of validator and network of a node, of a sender, of an administrator: they ascend. */
+export const validatorKey = (index: number): PublicKey => validatorKeys[index] as PublicKey;
+export const peerKey = (index: number): PublicKey => peerKeys[index] as PublicKey;
 export const senderKey = (index: number): PublicKey => keyOf(0x40 + index);
+export const administratorKey = (index: number): PublicKey => keyOf(0x60 + index);
+
+/** Keys of nodes are looked at when they are enrolled, so they are points of the curve. */
+function realKeys(from: number): PublicKey[] {
+  const head = Buffer.from("302e020100300506032b657004220420", "hex");
+  const keyFrom = (byte: number) => {
+    const key = Buffer.concat([head, Buffer.alloc(32, byte)]);
+    const secret = createPrivateKey({ key, format: "der", type: "pkcs8" });
+    const bytes = createPublicKey(secret).export({ format: "der", type: "spki" });
+    return bytes.subarray(-32).toString("hex");
+  };
+  return Array.from({ length: nodesMax }, (_, index) => keyFrom(from + index)).sort();
+}
 
 /** Signatures that were made, by key and message: each is verified by many nodes. */
 const made = new Map<string, Uint8Array>();
@@ -56,32 +75,35 @@ export function fakeSigner(publicKey: PublicKey): Signer {
   return { publicKey, sign: (message) => worldSign(message, publicKey) };
 }
 
-/** Makes the genesis of a world; another name makes another chain of the same keys. */
-export function worldGenesis(
-  count: number,
-  options: { readonly heartbeatMs: number; readonly name?: string },
-): GenesisBlock {
-  const { heartbeatMs, name = "world" } = options;
+/** Makes the genesis of a plan; another name makes another chain of the same keys. */
+export function worldGenesis(plan: Plan, name = "world"): GenesisBlock {
+  const { heartbeatMs, sets, snapshots } = plan;
+  const members = validatorsAtFirst(plan);
+  const administrators = sets?.administrators ?? 0;
+  const member = `m${members[0]}`;
   const method = { roles: ["writer"] };
   return genesisBlock({
     format: "loopledger-genesis-v0",
     name,
     timestampMs: worldStartMs,
     engineHash: zeroHash,
-    parameters: { ...defaultParameters, heartbeatMs },
-    roles: { writer: "may write" },
-    members: Array.from({ length: count }, (_, index) => ({
+    parameters: {
+      ...{ ...defaultParameters, heartbeatMs },
+      ...(snapshots && { snapshotInterval: snapshots.interval }),
+    },
+    roles: { writer: "may write", ...(sets && { administrator: "may change the validators" }) },
+    members: members.map((index) => ({
       id: `m${index}`,
       name: `Member ${index}`,
       validatorKey: didOf(validatorKey(index)),
       peerKey: didOf(peerKey(index)),
     })),
-    accounts: Array.from({ length: senderCount }, (_, index) => ({
-      did: didOf(senderKey(index)),
-      member: "m0",
-      name: `Sender ${index}`,
-      roles: ["writer"],
-    })),
+    accounts: [
+      ...accounts(senderCount, senderKey, { name: "Sender", role: "writer", member }),
+      ...accounts(administrators, administratorKey, {
+        ...{ name: "Administrator", role: "administrator", member },
+      }),
+    ],
     devices: [],
     contracts: [
       {
@@ -93,6 +115,19 @@ export function worldGenesis(
       },
     ],
   });
+}
+
+function accounts(
+  count: number,
+  keyAt: (index: number) => PublicKey,
+  { name, role, member }: { readonly name: string; readonly role: string; readonly member: string },
+) {
+  return Array.from({ length: count }, (_, index) => ({
+    did: didOf(keyAt(index)),
+    member,
+    name: `${name} ${index}`,
+    roles: [role],
+  }));
 }
 
 /** Arguments of all methods. */

@@ -7,29 +7,34 @@
  * | agreement | two blocks final at one height |
  * | certificate | too few signers, a signer twice, a signature that is not for that round and chain |
  * | validity | transactions nobody sent, twice, late; empty blocks; times; proposers out of turn |
- * | execution | receipts, totals and state root that do not follow from the transactions |
+ * | execution | receipts, totals and roots of a header that do not follow from the transactions |
  * | density | a node that skips a height, or lost one that it had acknowledged |
  * | promise | a transaction that is not where a client was told it is final |
+ * | voters | a signature for a height at which its key does not vote |
  * | signing | two claims of one key for one place, or one that is not on disk when it is signed |
  * | blame | an honest node that honest nodes take for a liar |
- * | memory | a core that keeps more than its bounds |
+ * | validators | a header that names other validators than the calls of the system contract lead to |
+ * | equivocation | an honest validator on record for having contradicted itself |
+ * | halt, memory | a core that votes no more, or keeps more than its bounds (core-watch.ts) |
+ * | refusal | "the nonce is used", and it is not (refusals.ts) |
  */
-import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { decode } from "msgpackr";
 import type { Block } from "../../../src/base/format/block.ts";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
 import type { Certificate, Claim } from "../../../src/base/format/message.ts";
 import type { Receipt } from "../../../src/base/format/receipt.ts";
-import { type SigningRecord, sameClaim } from "../../../src/base/format/signing-record.ts";
 import { decodeTransaction, type Transaction } from "../../../src/base/format/transaction.ts";
 import { hashOf } from "../../../src/base/hash.ts";
-import { stateRootOf } from "../../../src/base/proof/state-proof.ts";
-import type { ConsensusState } from "../../../src/consensus/state.ts";
-import type { Appended } from "../../../src/ledger/ledger-types.ts";
-import { checkSigning } from "../checkers.ts";
+import { ChainState, headerHashOf, wrongListRoot } from "./block-bytes.ts";
 import type { SimArgs } from "./chain.ts";
-import { validatorKey } from "./chain.ts";
+import { HashedState } from "./merkle.ts";
 import { expectedOrder, type OrderState, orderAfter, orderAtStart } from "./order.ts";
+import type { SetModel } from "./set-model.ts";
+import { hashOfSet, isSignedBy, signedBytes } from "./signed-bytes.ts";
+import type { ToldBlock } from "./untold.ts";
+
+const noBytes = new Uint8Array();
 
 /** A rule that was broken. */
 export class Violation extends Error {
@@ -47,6 +52,8 @@ export type FinalBlock = {
   readonly receipts: readonly Receipt[];
   readonly ids: readonly string[];
   readonly round: number;
+  /** What the model holds after it. */
+  readonly totals: ReadonlyMap<string, number>;
 };
 
 /** What a client was told of a final transaction. */
@@ -60,7 +67,8 @@ export type Told = {
 export class Canon {
   readonly blocks: FinalBlock[] = [];
   readonly #genesis: GenesisBlock;
-  readonly #count: number;
+  readonly #sets: SetModel;
+  readonly #isHonest: (validator: string) => boolean;
   readonly #heartbeatMs: number;
   /** Signed bytes that clients made, by id. */
   readonly #sent: ReadonlyMap<string, Uint8Array>;
@@ -69,19 +77,28 @@ export class Canon {
   readonly #totals = new Map<string, number>();
   /** What clients were told of blocks that nobody has shown yet. */
   readonly #early = new Map<string, Told>();
+  /** Of what clients were told that no block can hold it any more. */
+  readonly #expired = new Set<string>();
+  readonly #state: ChainState;
   #order: OrderState;
 
   constructor(options: {
     readonly genesis: GenesisBlock;
-    readonly count: number;
+    readonly sets: SetModel;
+    isHonest(validator: string): boolean;
     readonly heartbeatMs: number;
     readonly sent: ReadonlyMap<string, Uint8Array>;
   }) {
     this.#genesis = options.genesis;
-    this.#count = options.count;
+    this.#sets = options.sets;
+    this.#isHonest = options.isHonest;
     this.#heartbeatMs = options.heartbeatMs;
     this.#sent = options.sent;
-    this.#order = orderAtStart(this.#validators());
+    this.#order = orderAtStart(options.sets.at(1));
+    this.#state = new ChainState(options.genesis.state);
+    const { header } = options.genesis;
+    if (this.#state.root() !== header.stateRoot || headerHashOf(header) !== options.genesis.chainId)
+      throw new Violation("execution", "the genesis is not what it is hashed from");
   }
 
   get height(): number {
@@ -89,12 +106,15 @@ export class Canon {
   }
 
   /** Takes in a block that a node appended. @throws {Violation} */
-  take({ block, certificate, receipts }: Appended, nowMs: number): void {
+  take({ block, certificate, receipts }: ToldBlock, nowMs: number): void {
     const { height } = block.header;
-    this.#checkCertificate(block, certificate);
+    this.checkCertificate(block, certificate);
     const known = this.blocks[height - 1];
+    if (headerHashOf(block.header) !== block.hash)
+      throw new Violation("validity", `${height} has the hash of another header`);
     if (known !== undefined) {
       if (known.block.hash !== block.hash) throw new Violation("agreement", `fork at ${height}`);
+      checkSameContent(known, { block, receipts });
       return;
     }
     if (height !== this.height + 1) throw new Violation("density", `${height} comes too early`);
@@ -102,9 +122,12 @@ export class Canon {
     this.#checkHeader(block, certificate.round, nowMs);
     this.#checkTransactions(block, transactions);
     this.#execute(block, transactions, receipts);
-    this.#order = orderAfter(this.#order, block.header.proposer);
+    this.#checkRoots(block, transactions, receipts);
+    this.#checkSets(block);
+    this.#order = orderAfter(this.#order, block.header.proposer, this.#sets.at(height + 1));
     const ids = transactions.map(({ id }) => id);
-    this.blocks.push({ block, receipts, ids, round: certificate.round });
+    const totals = new Map(this.#totals);
+    this.blocks.push({ block, receipts, ids, round: certificate.round, totals });
     for (const [id, told] of this.#early) this.checkPromise(id, told);
   }
 
@@ -129,7 +152,25 @@ export class Canon {
       throw new Violation("promise", `${where} has another receipt`);
   }
 
-  /** Checks that nobody was told of a block that never came. @throws {Violation} */
+  /**
+   * Notes that a client was told of a transaction that no block can hold any more.
+   *
+   * @param tipMs - Time of the last block of who said so.
+   * @throws {Violation}
+   */
+  noteExpired({ id, expiresAtMs }: Transaction, tipMs: number): void {
+    this.#expired.add(id);
+    if (this.#used.has(id)) throw new Violation("promise", `${id.slice(0, 8)} is not dropped`);
+    if (expiresAtMs > tipMs + 1)
+      throw new Violation("promise", `${id.slice(0, 8)} is dropped, and a block could hold it`);
+  }
+
+  /** Nonces of a sender that are used. */
+  noncesOf(sender: string): ReadonlySet<number> {
+    return this.#state.noncesOf(sender);
+  }
+
+  /** Checks that all came true of which nodes spoke before others. @throws {Violation} */
   checkNoneEarly(): void {
     for (const [id, { height }] of this.#early)
       throw new Violation("promise", `${id.slice(0, 8)} at ${height} never came`);
@@ -138,36 +179,75 @@ export class Canon {
   /** Checks the state after the last block. @throws {Violation} */
   checkState(entries: readonly (readonly [key: string, value: string])[]): void {
     const { header } = (this.blocks.at(-1) as FinalBlock).block;
-    if (stateRootOf(entries) !== header.stateRoot)
+    if (new HashedState(entries).root() !== header.stateRoot)
       throw new Violation("execution", "the state has another root than its header");
     const totals = entries.filter(([key]) => key.startsWith("sim/total/"));
     const expected = [...this.#totals].map(([key, total]) => [`sim/total/${key}`, String(total)]);
     if (JSON.stringify(totals) !== JSON.stringify(expected.sort()))
       throw new Violation("execution", "the totals are not those of the transactions");
+    const tables = /^system\/(member|candidate|ready|validators)\//;
+    const rows = entries.map(([key]) => key).filter((key) => tables.test(key));
+    if (rows.join() !== this.#sets.expectedKeys().join())
+      throw new Violation("validators", `the tables of members hold ${rows.join(" ")}`);
   }
 
-  #validators(): string[] {
-    return Array.from({ length: this.#count }, (_, index) => validatorKey(index)).sort();
+  /** Height of the final block that holds a transaction. */
+  heightOf(id: string): number | undefined {
+    return this.#used.get(id);
   }
 
-  #checkCertificate(block: Block, certificate: Certificate): void {
+  /** Tells whether a transaction is in a final block. */
+  isFinal(id: string): boolean {
+    return this.#used.has(id);
+  }
+
+  #checkRoots(
+    block: Block,
+    transactions: readonly Transaction[],
+    receipts: readonly Receipt[],
+  ): void {
+    const { height, stateRoot, gasUsed } = block.header;
+    const fail = (field: string): never => {
+      throw new Violation("execution", `${height}: ${field} does not follow from the block`);
+    };
+    const wrong = wrongListRoot(block, receipts);
+    if (wrong !== undefined) fail(wrong);
+    this.#state.apply(transactions, receipts);
+    if (this.#state.root() !== stateRoot) fail("stateRoot");
+    if (receipts.reduce((sum, receipt) => sum + receipt.gasUsed, 0) !== gasUsed) fail("gasUsed");
+  }
+
+  #checkSets({ header }: Block): void {
+    const { height, validatorsHash, nextValidatorsHash } = header;
+    if (validatorsHash !== hashOfSet(this.#sets.at(height)))
+      throw new Violation("validators", `${height} is of other validators`);
+    if (nextValidatorsHash !== hashOfSet(this.#sets.at(height + 1)))
+      throw new Violation("validators", `${height} leads to other validators`);
+    const wronged = this.#sets.reported.find((key) => this.#isHonest(key));
+    if (wronged !== undefined)
+      throw new Violation("equivocation", `${height}: ${wronged.slice(0, 8)} is honest`);
+  }
+
+  /** Counts a certificate, wherever it was kept. @throws {Violation} */
+  checkCertificate(block: Pick<Block, "header" | "hash">, certificate: Certificate): void {
     const { height } = block.header;
     const { round, blockHash, signatures } = certificate;
     const fail = (reason: string): never => {
       throw new Violation("certificate", `of ${height}: ${reason}`);
     };
     if (certificate.height !== height || blockHash !== block.hash) fail("it is for another block");
-    const validators = this.#validators();
+    const validators = this.#sets.at(height);
     const signers = new Set<number>();
-    const message = commitBytes(this.#genesis.chainId, height, { round, blockHash });
+    const commit = { kind: "commit", height, round, blockHash } as const;
+    const message = signedBytes(this.#genesis.chainId, commit);
     for (const { validatorIndex, signature } of signatures) {
       const key = validators[validatorIndex] ?? "nobody";
-      const digest = createHash("sha512").update(key).update(message).digest();
-      if (!digest.equals(signature)) fail(`the signature of ${validatorIndex} does not hold`);
+      if (!isSignedBy(key, message, signature))
+        fail(`the signature of ${validatorIndex} does not hold`);
       signers.add(validatorIndex);
     }
     // ceil(2n/3), which the rules show to be equal to the formula of the product.
-    if (3 * signers.size < 2 * this.#count) fail(`only ${signers.size} signers`);
+    if (3 * signers.size < 2 * validators.length) fail(`only ${signers.size} signers`);
     if (signers.size !== signatures.length) fail("a signer counts twice");
   }
 
@@ -205,6 +285,7 @@ export class Canon {
       if (this.#used.has(id)) fail("is executed twice");
       if (this.#nonces.has(`${sender}/${nonce}`)) fail("uses a nonce twice");
       if (expiresAtMs <= timestampMs) fail("has expired");
+      if (this.#expired.has(id)) fail("was dropped before");
       this.#used.set(id, height);
       this.#nonces.add(`${sender}/${nonce}`);
     }
@@ -214,7 +295,12 @@ export class Canon {
     const { height } = block.header;
     if (receipts.length !== transactions.length)
       throw new Violation("execution", `${height}: a receipt is missing`);
-    for (const [index, { id, method, argsJson }] of transactions.entries()) {
+    for (const [index, transaction] of transactions.entries()) {
+      const { id, contract, method, argsJson } = transaction;
+      if (contract === "system") {
+        this.#executeCall(block, transaction, receipts[index] as Receipt);
+        continue;
+      }
       const { key, amount } = JSON.parse(argsJson) as SimArgs;
       const total = (this.#totals.get(key) ?? 0) + amount;
       if (method === "add") this.#totals.set(key, total);
@@ -236,61 +322,28 @@ export class Canon {
         throw new Violation("execution", `${height}: receipt ${index} is another one`);
     }
   }
-}
 
-/** Watches what each key signs, over all its lives. */
-export class SigningWatch {
-  readonly #signed = new Map<string, Claim[]>();
-  readonly #chainId: string;
-
-  constructor(chainId: string) {
-    this.#chainId = chainId;
-  }
-
-  /**
-   * Sees a signature come into being.
-   *
-   * @param record - What is on disk at that moment.
-   * @throws {Violation}
-   */
-  note(key: string, message: Uint8Array, record: SigningRecord | undefined): void {
-    const claim = readClaim(message, this.#chainId);
-    const slot = `${claim.kind} ${claim.height}/${claim.round}`;
-    if (record === undefined || !covers(record, claim))
-      throw new Violation("signing", `${slot} is not on disk when signed`);
-    const before = this.#signed.get(key) ?? [];
-    try {
-      checkSigning(before, claim);
-    } catch (error) {
-      throw new Violation("signing", (error as Error).message);
-    }
-    this.#signed.set(key, [...before.slice(-16), claim]);
+  #executeCall({ header }: Block, transaction: Transaction, receipt: Receipt): void {
+    const { height, timestampMs: timeMs } = header;
+    const { id, method, sender } = transaction;
+    if (!this.#sets.isSender(sender))
+      throw new Violation("validity", `${height}: ${method} by a key that may not send it`);
+    const outcome = this.#sets.execute(transaction, { height, timeMs });
+    if (receipt.transactionId !== id || receipt.outcome !== outcome)
+      throw new Violation("execution", `${height}: ${method}: ${receipt.outcome}, not ${outcome}`);
   }
 }
 
-/** A record holds the claim, or is of a later round and with it forbids any other in this one. */
-function covers({ height, round, claims, prepared }: SigningRecord, claim: Claim): boolean {
-  if (height !== claim.height) return false;
-  if (round === claim.round) return claims.some((each) => sameClaim(each, claim));
-  return round > claim.round && (claim.kind !== "commit" || (prepared?.round ?? -1) >= claim.round);
-}
-
-/** Checks the bounds of what a core keeps. @throws {Violation} */
-export function checkMemory(core: ConsensusState): void {
-  const { validators, votes, roundChanges, blocks, future, own, record } = core;
-  const count = validators.length;
-  const fail = (what: string, size: number): never => {
-    throw new Violation("memory", `a core keeps ${size} ${what}`);
-  };
-  // Rounds 16 above and below the own one.
-  if (votes.size > 33) fail("rounds of votes", votes.size);
-  for (const { prepares, commits } of votes.values())
-    if (prepares.size > count || commits.size > count) fail("votes of a round", prepares.size);
-  if (roundChanges.size > count) fail("round changes", roundChanges.size);
-  if (blocks.length > 4) fail("former blocks", blocks.length);
-  if (future.size > 4 * count) fail("messages of the next height", future.size);
-  if (own.length > 4) fail("own messages", own.length);
-  if ((record?.claims.length ?? 0) > 4) fail("claims of a round", record?.claims.length ?? 0);
+/** Holds what another node has of a height against the first. @throws {Violation} */
+function checkSameContent(known: Pick<FinalBlock, "block" | "receipts">, own: typeof known): void {
+  const { height } = known.block.header;
+  const list = ({ block }: typeof known) => block.transactions;
+  const isSame =
+    list(known).length === list(own).length &&
+    list(known).every((bytes, index) => Buffer.compare(bytes, list(own)[index] ?? noBytes) === 0);
+  if (!isSame) throw new Violation("agreement", `two lists of transactions at ${height}`);
+  if (!isDeepStrictEqual(known.receipts, own.receipts))
+    throw new Violation("execution", `two lists of receipts at ${height}`);
 }
 
 /** Returns the state of a reader, all of it. */
@@ -303,35 +356,6 @@ export function entriesOfState(state: {
   }): readonly (readonly [string, string])[];
 }): readonly (readonly [string, string])[] {
   return state.range({ from: "", to: "~", reverse: false, limit: 100_000 });
-}
-
-/** Bytes that a claim is signed over, put together from docs/DATA_FORMAT.md. */
-function signedBytes(chainId: string, claim: Claim): Buffer {
-  const { height, round } = claim;
-  const head = [packHash(chainId), packInteger(height), packInteger(round)];
-  if (claim.kind !== "roundChange")
-    return taggedArray(claim.kind, [...head, packHash(claim.blockHash)]);
-  const { prepared } = claim;
-  const nil = Buffer.of(0xc0);
-  const rest = prepared ? [packInteger(prepared.round), packHash(prepared.blockHash)] : [nil, nil];
-  return taggedArray("round-change", [...head, ...rest]);
-}
-
-function commitBytes(
-  chainId: string,
-  height: number,
-  { round, blockHash }: { round: number; blockHash: string },
-): Buffer {
-  return signedBytes(chainId, { kind: "commit", height, round, blockHash });
-}
-
-function taggedArray(tag: string, items: readonly Buffer[]): Buffer {
-  const head = Buffer.of(0x90 + items.length);
-  return Buffer.concat([Buffer.from(`loopledger/v0/${tag}\0`), head, ...items]);
-}
-
-function packHash(hash: string): Buffer {
-  return Buffer.concat([Buffer.of(0xc4, 32), Buffer.from(hash, "hex")]);
 }
 
 /** Reads what a claim is signed over back. @throws {Violation} when it is not of that form. */
@@ -353,24 +377,4 @@ export function readClaim(message: Uint8Array, chainId: string): Claim {
   if (!signedBytes(chainId, claim).equals(bytes))
     throw new Violation("signing", `a ${tag} is signed over other bytes than the rules say`);
   return claim;
-}
-
-/** The shortest MessagePack form of an unsigned integer. */
-function packInteger(value: number): Buffer {
-  if (value < 0x80) return Buffer.of(value);
-  if (value < 0x100) return Buffer.of(0xcc, value);
-  const bytes = Buffer.alloc(9);
-  if (value < 0x10000) {
-    bytes[0] = 0xcd;
-    bytes.writeUInt16BE(value, 1);
-    return bytes.subarray(0, 3);
-  }
-  if (value < 0x100000000) {
-    bytes[0] = 0xce;
-    bytes.writeUInt32BE(value, 1);
-    return bytes.subarray(0, 5);
-  }
-  bytes[0] = 0xcf;
-  bytes.writeBigUInt64BE(BigInt(value), 1);
-  return bytes;
 }

@@ -10,6 +10,7 @@ import type { Random } from "../random.ts";
 import { fakeSigner, type SimArgs, senderCount, senderKey, worldStartMs } from "./chain.ts";
 import type { Canon } from "./checkers.ts";
 import type { WorldNode } from "./node.ts";
+import { isGrounded, isTelling, type Refusal } from "./refusals.ts";
 import type { VirtualTime } from "./time.ts";
 
 /** A transaction as its client follows it. */
@@ -20,6 +21,8 @@ type Order = {
   /** Life of the node that admitted it. */
   life: object | undefined;
   isAsked: boolean;
+  /** Why it will never be final, as a node said; it stays open until the chain shows it. */
+  refusal: Refusal | undefined;
 };
 
 /** What clients are made of. */
@@ -35,13 +38,6 @@ export type ClientOptions = {
   onViolation(error: unknown): void;
 };
 
-/** Refusals that no other node and no later time will lift. */
-const finalRefusals = new Set([
-  "TRANSACTION_NONCE_USED",
-  "TRANSACTION_NONCE_TOO_OLD",
-  "TRANSACTION_NONCE_CONFLICT",
-]);
-
 /** Transactions that clients have on their way at once. */
 const openMax = 24;
 
@@ -50,8 +46,12 @@ export class Clients {
   readonly #options: ClientOptions;
   readonly #open = new Set<Order>();
   readonly #nonces: number[] = new Array(senderCount).fill(0);
+  /** How often each nonce of a sender was used to sign. */
+  readonly #signed = new Map<string, number>();
   /** Transactions that clients were told are final. */
   finalCount = 0;
+  /** Transactions sent. */
+  sentCount = 0;
   /** Longest time to finality of transactions sent since `measureFromMs`. */
   slowestMs = 0;
   measureFromMs = 0;
@@ -62,9 +62,14 @@ export class Clients {
     this.#options = options;
   }
 
-  /** Transactions sent since a time that are neither final nor expired. */
-  openSince(sentMs: number): number {
-    return [...this.#open].filter((order) => order.sentMs >= sentMs).length;
+  /** Transactions of any age that could still become final, and refusals that nothing bears out. */
+  get unsettled(): readonly string[] {
+    const wallMs = worldStartMs + this.#options.time.nowMs;
+    return [...this.#open]
+      .filter(({ transaction, refusal }) => refusal ?? transaction.expiresAtMs > wallMs)
+      .map(
+        ({ transaction, refusal }) => `${transaction.id.slice(0, 8)} ${refusal?.code ?? "open"}`,
+      );
   }
 
   /** Signs a new transaction and brings it to a node, unless enough are on their way. */
@@ -74,16 +79,21 @@ export class Clients {
     const transaction = this.#sign();
     sent.set(transaction.id, transaction.bytes);
     const sentMs = time.nowMs;
-    const order: Order = { transaction, sentMs, node: undefined, life: undefined, isAsked: false };
+    const idle = { node: undefined, life: undefined, isAsked: false, refusal: undefined };
+    const order: Order = { transaction, sentMs, ...idle };
     this.#open.add(order);
+    this.sentCount += 1;
     this.#bring(order);
     // Some bring the same to a second node at once.
-    if (random.chance(0.1)) this.#bring({ ...order });
+    if (random.chance(0.1)) this.#bring(order);
   }
 
   /** Asks for everything that is open. */
   ask(): void {
-    for (const order of this.#open) this.#follow(order);
+    for (const order of this.#open) {
+      if (order.refusal === undefined) this.#follow(order);
+      else this.#doubt(order, order.refusal);
+    }
   }
 
   #sign(): Transaction {
@@ -106,7 +116,10 @@ export class Clients {
       argsJson: JSON.stringify(args),
       gasLimit: limits.callGasMin,
     };
-    return signTransaction(body, fakeSigner(senderKey(sender)));
+    const transaction = signTransaction(body, fakeSigner(senderKey(sender)));
+    const name = nonceName(transaction);
+    this.#signed.set(name, (this.#signed.get(name) ?? 0) + 1);
+    return transaction;
   }
 
   #bring(order: Order): void {
@@ -118,18 +131,30 @@ export class Clients {
     if (node?.running === undefined) return;
     order.node = node;
     order.life = node.life;
-    node.running.shell.submit(order.transaction.bytes).then(
+    const { shell, ledger } = node.running;
+    shell.submit(order.transaction.bytes).then(
       (submission) => {
         if (submission.status === "final") this.#onFinal(order, submission);
       },
-      (error: unknown) => this.#onRefused(order, error),
+      (error: unknown) => {
+        if (order.node === node) order.node = undefined;
+        const { baseHeight } = ledger;
+        if (isLedgerError(error)) this.#onRefused(order, { code: error.code, baseHeight });
+        else this.#options.onViolation(error);
+      },
     );
   }
 
-  #onRefused(order: Order, error: unknown): void {
-    order.node = undefined;
-    if (!isLedgerError(error)) this.#options.onViolation(error);
-    else if (finalRefusals.has(error.code)) this.#open.delete(order);
+  /** A node says that nothing will come of it, now or ever. */
+  #onRefused(order: Order, refusal: Refusal): void {
+    const { transaction } = order;
+    const { onViolation } = this.#options;
+    const hasRival = (this.#signed.get(nonceName(transaction)) ?? 0) > 1;
+    try {
+      if (isTelling(transaction, refusal.code, hasRival)) order.refusal = refusal;
+    } catch (error) {
+      onViolation(error);
+    }
   }
 
   #follow(order: Order): void {
@@ -145,17 +170,42 @@ export class Clients {
     }
     if (order.isAsked || node.running === undefined || node.life?.isPaused === true) return;
     order.isAsked = true;
-    node.running.ledger.status(transaction.id).then(
+    const { ledger } = node.running;
+    ledger.status(transaction.id).then(
       (status) => {
         order.isAsked = false;
         if (status.status === "final") this.#onFinal(order, status);
+        else if (status.status === "dropped") this.#onDropped(order, status.code, ledger.tip);
         else if (status.status !== "pending") this.#onLost(order);
       },
       (error: unknown) => this.#options.onViolation(error),
     );
   }
 
-  /** Dropped or unknown: expired, pushed out by another of that nonce, or the node has forgotten. */
+  /** Looks whether the chain bears a refusal out. */
+  #doubt(order: Order, refusal: Refusal): void {
+    const { canon, onViolation } = this.#options;
+    try {
+      if (isGrounded(order.transaction, refusal, canon)) this.#open.delete(order);
+    } catch (error) {
+      onViolation(error);
+    }
+  }
+
+  /** Expired, or the nonce was used by another. */
+  #onDropped(order: Order, code: string, tip: { readonly timestampMs: number }): void {
+    const { canon, onViolation } = this.#options;
+    try {
+      // By block time, so it stays true.
+      if (code === "TRANSACTION_EXPIRED") canon.noteExpired(order.transaction, tip.timestampMs);
+    } catch (error) {
+      onViolation(error);
+    }
+    this.#onRefused(order, { code, baseHeight: 0 });
+    if (order.refusal === undefined) this.#onLost(order);
+  }
+
+  /** The node does not know it, or not any more. */
   #onLost(order: Order): void {
     const { time } = this.#options;
     order.node = undefined;
@@ -165,14 +215,19 @@ export class Clients {
 
   #onFinal(order: Order, told: Parameters<Canon["checkPromise"]>[1]): void {
     const { canon, time, onViolation } = this.#options;
-    this.#open.delete(order);
-    this.finalCount += 1;
-    if (order.sentMs >= this.measureFromMs)
-      this.slowestMs = Math.max(this.slowestMs, time.nowMs - order.sentMs);
+    if (this.#open.delete(order)) {
+      this.finalCount += 1;
+      if (order.sentMs >= this.measureFromMs)
+        this.slowestMs = Math.max(this.slowestMs, time.nowMs - order.sentMs);
+    }
     try {
       canon.checkPromise(order.transaction.id, told);
     } catch (error) {
       onViolation(error);
     }
   }
+}
+
+function nonceName({ sender, nonce }: Transaction): string {
+  return `${sender}/${nonce}`;
 }

@@ -1,52 +1,70 @@
 /**
- * The disk of one simulated node: a database and a signing record that outlive its crashes, as far
- * as a real disk would keep them.
+ * The disk of one simulated node: directories with databases, and a signing record. They outlive
+ * its crashes as far as a real disk would keep them (virtual-database.ts has the table of entries).
  *
  * | at a crash | what is kept |
  * |---|---|
- * | batch that was acknowledged with sync | always |
- * | batch without sync | after a kill; after a power cut only if a synced one came later |
- * | batch under way | all of it or nothing; torn: its first operations only (a fault to be found) |
  * | record under way | the new one, the old one, or the old one beside a torn slot |
+ * | renames | all after a kill; after a power cut a first part of those since the last synced write |
+ * | removal under way | the directory, nothing, or a part of its files that cannot be opened |
  *
- * An operation of a life that has ended has no effect and never returns.
+ * While a place is full its writes fail, and a database there cannot be opened.
  */
-import type {
-  Database,
-  DatabaseIterator,
-  DatabaseRange,
-  Operation,
-} from "../../../src/ledger/database.ts";
+import { LedgerError } from "../../../src/base/errors.ts";
+import { limits } from "../../../src/base/limits.ts";
+import type { Database, Operation } from "../../../src/ledger/database.ts";
+import type { Directories } from "../../../src/node/snapshot-directory.ts";
+import type { StoragePlace } from "../../../src/node/storage-gate.ts";
 import type { FoundRecord } from "../../../src/node/votes.ts";
 import type { Random } from "../random.ts";
+import type { EffectKind } from "./effects.ts";
 import type { Life, VirtualTime } from "./time.ts";
-
-/** How a process ends. `torn` is a power cut that leaves part of a batch behind. */
-export type CrashKind = "kill" | "power" | "torn";
-
-type Undo = readonly [key: string, value: Uint8Array | undefined];
-type Writing = { readonly operations: readonly Operation[] };
+import {
+  type CrashKind,
+  type Medium,
+  OpenDatabase,
+  unreadable,
+  VirtualFiles,
+} from "./virtual-database.ts";
 
 /** What a disk is made of. */
 export type DiskOptions = {
   readonly time: VirtualTime;
   readonly random: Random;
+  /** For full places and directories: draws here leave the others as they are. */
+  readonly fullRandom: Random;
   /** Longest time of a write, milliseconds. */
   readonly writeMsMax: number;
+  onEffect(kind: EffectKind): void;
 };
+
+/** Where a node writes: each may be a disk of its own. */
+export type Place = "ledger" | "record";
+
+/** The directory of the ledger; others are beside it. */
+export const ledgerDirectory = "ledger";
+
+const plentyBytes = 2 ** 40;
 
 /** Disk of one node. */
 export class VirtualDisk {
   readonly #options: DiskOptions;
-  #entries = new Map<string, Uint8Array>();
-  #sortedKeys: readonly string[] | undefined = [];
-  /** How to take back what is not synced, oldest first. */
-  #unsynced: Undo[] = [];
-  readonly #writing = new Set<Writing>();
+  #directories = new Map<string, VirtualFiles>();
+  /** What there was before each change of directories that a power cut may still undo. */
+  #moves: ReadonlyMap<string, VirtualFiles>[] = [];
+  readonly #removing = new Set<string>();
   #record: FoundRecord = { record: undefined, isLost: false, isTorn: false };
   #recordWriting: Uint8Array | undefined;
-  /** Called when a write begins; a fault waits for this moment. */
-  onWrite: () => void = () => {};
+  #full: ReadonlySet<Place> = new Set();
+  #saysRoom = false;
+  /** Called when a write of operations or of the record begins; a fault waits for this moment. */
+  onWrite: (write: readonly Operation[] | "record") => void = () => {};
+  /** Called when the process hears that it cannot write its record, or these operations. */
+  onRefused: (operations: readonly Operation[] | undefined) => void = () => {};
+  /** When the last write of the record began. */
+  recordBegunMs = 0;
+  /** Refused writes since the beginning. */
+  refusals = 0;
 
   constructor(options: DiskOptions) {
     this.#options = options;
@@ -57,16 +75,77 @@ export class VirtualDisk {
     return this.#record.record;
   }
 
-  /** Opens the database for one life. */
-  openDatabase(life: Life): Database {
+  /** Places without room. */
+  get full(): ReadonlySet<Place> {
+    return this.#full;
+  }
+
+  /** Where the node looks for room. */
+  get places(): StoragePlace[] {
+    return (["ledger", "record"] as const).map((place) => ({
+      directory: place,
+      bytesMin: limits.storageRoomBytesMin,
+      freeBytes: async () => (this.#full.has(place) && !this.#saysRoom ? 4_096 : plentyBytes),
+    }));
+  }
+
+  /** No write gets through from now on; `saysRoom`: though the system claims that there is room. */
+  fill(places: readonly Place[], saysRoom: boolean): void {
+    this.#full = new Set(places);
+    this.#saysRoom = saysRoom;
+  }
+
+  /** Makes room everywhere. */
+  empty(): void {
+    this.#full = new Set();
+  }
+
+  /** What is on the disk of a directory, as a process would see it. */
+  entriesOf(directory = ledgerDirectory): ReadonlyMap<string, Uint8Array> | undefined {
+    return this.#directories.get(directory)?.entries;
+  }
+
+  /** Opens a database for one life. @throws {LedgerError} LEDGER_STORE_UNREADABLE */
+  async openDatabase(life: Life, directory = ledgerDirectory): Promise<Database> {
+    if (!life.isAlive) return new Promise(() => {});
+    if (this.#full.has("ledger")) {
+      this.#refuse(undefined);
+      throw unreadable("no space left on device", false);
+    }
+    const known = this.#directories.get(directory);
+    if (known?.isCut === true) throw unreadable("the file CURRENT is missing", true);
+    const files = known ?? new VirtualFiles();
+    if (known === undefined) this.#change((directories) => directories.set(directory, files));
+    return new OpenDatabase(files, this.#medium(), life);
+  }
+
+  /** What a life does to directories. */
+  directoriesFor(life: Life): Directories {
+    const within = async (work: () => void) => {
+      if (!life.isAlive) return new Promise<void>(() => {});
+      this.onWrite([]);
+      return new Promise<void>((resolve) => {
+        this.#options.time.after(
+          1 + this.#options.fullRandom.below(5),
+          () => {
+            work();
+            resolve();
+          },
+          life,
+        );
+      });
+    };
     return {
-      get: async (key) => this.#entries.get(key),
-      getSync: (key) => this.#entries.get(key),
-      batch: (operations, { sync }) => this.#batch(life, operations, sync),
-      keys: (range) => pagesOf(this.#keysIn(range)),
-      iterator: (range) =>
-        pagesOf(this.#keysIn(range).map((key) => [key, this.#entries.get(key) as Uint8Array])),
-      close: async () => {},
+      has: (path) => this.#directories.has(path),
+      rename: (from, to) => within(() => this.#rename(from, to)),
+      remove: async (path) => {
+        if (!this.#directories.has(path)) return;
+        this.#removing.add(path);
+        await within(() => {
+          this.#removing.delete(path);
+          this.#change((directories) => directories.delete(path));
+        });
+      },
     };
   }
 
@@ -78,11 +157,17 @@ export class VirtualDisk {
   /** Writes the record for one life; returns once it is on disk. */
   writeRecord(life: Life, bytes: Uint8Array): Promise<void> {
     const { time } = this.#options;
-    this.#recordWriting = bytes;
-    this.onWrite();
-    return new Promise((resolve) => {
+    const isRefused = this.#full.has("record");
+    this.recordBegunMs = time.nowMs;
+    if (!isRefused) this.#recordWriting = bytes;
+    this.onWrite("record");
+    return new Promise((resolve, reject) => {
       time.after(this.#delayMs(), () => {
         if (!life.isAlive) return;
+        if (isRefused) {
+          time.after(0, () => reject(this.#refuseRecord()), life);
+          return;
+        }
         this.#recordWriting = undefined;
         this.#record = { record: bytes, isLost: false, isTorn: false };
         time.after(0, resolve, life);
@@ -93,23 +178,17 @@ export class VirtualDisk {
   /** Ends a life: what was under way arrives or not. */
   crash(kind: CrashKind): void {
     const { random } = this.#options;
-    if (kind !== "kill") for (const undo of this.#unsynced.reverse()) this.#put(...undo);
-    this.#unsynced = [];
-    for (const { operations } of this.#writing) {
-      const count = operations.length;
-      if (kind === "torn") this.#apply(operations.slice(0, random.below(count)));
-      else if (random.chance(0.5)) this.#apply(operations);
-    }
-    this.#writing.clear();
+    this.#crashMoves(kind);
+    const onEffect = this.#options.onEffect;
+    for (const files of this.#directories.values()) files.crash(kind, random, onEffect);
     if (this.#recordWriting !== undefined) this.#crashRecord(kind, this.#recordWriting);
     this.#recordWriting = undefined;
-    this.#unsynced = [];
   }
 
-  /** Empties the database. */
+  /** Deletes the ledger and all that is beside it. */
   wipe(): void {
-    this.#entries = new Map();
-    this.#sortedKeys = [];
+    this.#directories = new Map();
+    this.#moves = [];
   }
 
   /** Deletes the signing record. */
@@ -117,71 +196,75 @@ export class VirtualDisk {
     this.#record = { record: undefined, isLost: true, isTorn: false };
   }
 
-  #crashRecord(kind: CrashKind, bytes: Uint8Array): void {
-    const { random } = this.#options;
-    if (random.chance(0.5)) this.#record = { record: bytes, isLost: false, isTorn: false };
-    else if (kind === "torn") this.#record = { ...this.#record, isTorn: true };
+  #medium(): Medium {
+    const { time, fullRandom } = this.#options;
+    return {
+      time,
+      random: fullRandom,
+      delayMs: () => this.#delayMs(),
+      isFull: () => this.#full.has("ledger"),
+      onWrite: (operations) => this.onWrite(operations),
+      onSynced: () => {
+        this.#moves = [];
+      },
+      onRefused: (operations) => this.#refuse(operations),
+    };
   }
 
-  #batch(life: Life, operations: readonly Operation[], sync: boolean): Promise<void> {
-    const { time } = this.#options;
-    if (!life.isAlive) return new Promise(() => {});
-    const writing = { operations };
-    this.#writing.add(writing);
-    this.onWrite();
-    return new Promise((resolve) => {
-      time.after(this.#delayMs(), () => {
-        if (!this.#writing.delete(writing)) return;
-        this.#apply(operations);
-        if (sync) this.#unsynced = [];
-        time.after(0, resolve, life);
-      });
+  #refuse(operations: readonly Operation[] | undefined): void {
+    this.refusals += 1;
+    if (operations !== undefined) this.onRefused(operations);
+  }
+
+  #refuseRecord(): LedgerError {
+    this.refusals += 1;
+    this.onRefused(undefined);
+    const reason = "no space left on device";
+    return new LedgerError("SIGNING_RECORD_UNWRITABLE", { file: "record", reason });
+  }
+
+  #rename(from: string, to: string): void {
+    const files = this.#directories.get(from);
+    if (files === undefined || this.#directories.has(to))
+      throw new Error(`cannot rename ${from} to ${to}`);
+    this.#change((directories) => {
+      directories.delete(from);
+      directories.set(to, files);
     });
+  }
+
+  #change(change: (directories: Map<string, VirtualFiles>) => void): void {
+    this.#moves.push(new Map(this.#directories));
+    change(this.#directories);
+  }
+
+  #crashMoves(kind: CrashKind): void {
+    const { fullRandom } = this.#options;
+    if (kind !== "kill" && this.#moves.length > 0) {
+      const before = this.#moves[fullRandom.below(this.#moves.length + 1)];
+      if (before !== undefined) this.#directories = new Map(before);
+    }
+    this.#moves = [];
+    for (const path of this.#removing) {
+      const files = this.#directories.get(path);
+      const rest = fullRandom.below(3);
+      if (rest === 0) this.#directories.delete(path);
+      if (rest === 1 && files !== undefined) files.isCut = true;
+    }
+    this.#removing.clear();
+  }
+
+  #crashRecord(kind: CrashKind, bytes: Uint8Array): void {
+    const { random } = this.#options;
+    const arrives = random.chance(0.5);
+    if (kind === "tornRecord") {
+      this.#record = { ...this.#record, isTorn: true };
+      this.#options.onEffect("tornRecord");
+    } else if (arrives) this.#record = { record: bytes, isLost: false, isTorn: false };
   }
 
   #delayMs(): number {
     const { random, writeMsMax } = this.#options;
     return random.below(writeMsMax + 1);
   }
-
-  #apply(operations: readonly Operation[]): void {
-    for (const operation of operations) {
-      const { key } = operation;
-      this.#unsynced.push([key, this.#entries.get(key)]);
-      this.#put(key, operation.type === "put" ? operation.value : undefined);
-    }
-  }
-
-  #put(key: string, value: Uint8Array | undefined): void {
-    if (value === undefined ? this.#entries.delete(key) : !this.#entries.has(key))
-      this.#sortedKeys = undefined;
-    if (value !== undefined) this.#entries.set(key, value);
-  }
-
-  /** Keys here are ASCII, so the order of JavaScript is that of their bytes. */
-  #keysIn({ gte, lt, reverse, limit }: DatabaseRange): string[] {
-    this.#sortedKeys ??= [...this.#entries.keys()].sort();
-    const keys = this.#sortedKeys.slice(
-      placeOf(this.#sortedKeys, gte),
-      placeOf(this.#sortedKeys, lt),
-    );
-    if (reverse === true) keys.reverse();
-    return limit === undefined ? keys : keys.slice(0, limit);
-  }
-}
-
-/** Returns how many keys come before one. */
-function placeOf(keys: readonly string[], key: string): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((keys[middle] as string) < key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function pagesOf<T>(entries: T[]): DatabaseIterator<T> {
-  return { nextv: async (count) => entries.splice(0, count), close: async () => {} };
 }

@@ -11,7 +11,7 @@
  * | wrongBlocks | proposals that break one rule of blocks |
  * | flood | huge rounds, far heights, bytes that mean nothing, transactions nobody signed |
  * | otherChain | messages of another chain signed with the keys of all validators |
- * | syncLies | wrong heights; blocks with holes, altered, or with made-up certificates |
+ * | syncLies | wrong heights; blocks with holes, altered, or with made-up certificates; snapshot-lies.ts |
  */
 import { type Block, blockOf, encodeBlock } from "../../../src/base/format/block.ts";
 import {
@@ -28,6 +28,7 @@ import {
 import { zeroHash } from "../../../src/base/hash.ts";
 import { quorumSize } from "../../../src/base/proof/certificate.ts";
 import { merkleRoot } from "../../../src/base/proof/merkle.ts";
+import type { SnapshotServing } from "../../../src/ledger/snapshot-source.ts";
 import { decodeDecided, encodeDecided } from "../../../src/node/chain-follower.ts";
 import type { ShellHandlers, ShellNetwork } from "../../../src/node/shell.ts";
 import { directFrame } from "../../../src/node/transaction-intake.ts";
@@ -35,6 +36,7 @@ import { claimOnly, signedBy } from "../fake-keys.ts";
 import type { Random } from "../random.ts";
 import { validatorKey } from "./chain.ts";
 import type { Mask } from "./node.ts";
+import { lyingSnapshots } from "./snapshot-lies.ts";
 
 /** One way of lying. */
 export type Trick =
@@ -54,9 +56,13 @@ export type LiarOptions = {
   readonly otherChainId: string;
   readonly tricks: readonly Trick[];
   readonly random: Random;
+  /** For lies about snapshots: draws here leave the others as they are. */
+  readonly snapshotRandom: Random;
   /** Sends a direct frame to one node, past the real shell. */
   send(to: number, frame: Uint8Array): void;
   publish(transactions: readonly Uint8Array[]): void;
+  /** A lie was told. */
+  onLie(trick: Trick): void;
 };
 
 /** Messages of others that are kept for later use. */
@@ -84,6 +90,7 @@ export class Liar implements Mask {
       broadcast: (frame) => this.#broadcast(frame),
       send: (peer, frame) => {
         if (this.#deaf.size === 0) network.send(peer, frame);
+        else this.#options.onLie("silence");
       },
     };
   }
@@ -96,6 +103,7 @@ export class Liar implements Mask {
         handlers.onConsensusMessage(from, frame);
       },
       status: () => this.#status(handlers.status()),
+      snapshots: this.#snapshots(handlers.snapshots),
       readBlocks: async (from, countMax, bytesMax) =>
         this.#lieOfBlocks(await handlers.readBlocks(from, countMax, bytesMax)),
     };
@@ -120,6 +128,7 @@ export class Liar implements Mask {
     const message = messageIn(frame);
     if (message !== undefined) this.#note(message);
     for (const to of this.#others()) {
+      if (this.#deaf.has(to)) this.#options.onLie("silence");
       if (this.#deaf.has(to)) continue;
       for (const said of this.#versions(frame, message)) this.#options.send(to, said);
     }
@@ -140,6 +149,7 @@ export class Liar implements Mask {
     const blockHash = hashes[random.below(hashes.length)] ?? message.blockHash;
     const other = this.#signed({ kind, height, round, blockHash });
     const early = this.#signed({ kind: "commit", height, round, blockHash });
+    if (blockHash !== message.blockHash) this.#options.onLie("equivocate");
     return random.chance(0.3) ? [other, early] : [other];
   }
 
@@ -156,7 +166,9 @@ export class Liar implements Mask {
     const transactionsRoot = merkleRoot(fewer);
     const twin = blockOf({ ...header, timestampMs, transactionsRoot }, fewer);
     this.#noteBlock(twin);
-    return random.chance(0.5) ? [this.#proposalOf(proposal, twin)] : [frame];
+    if (!random.chance(0.5)) return [frame];
+    this.#options.onLie("equivocate");
+    return [this.#proposalOf(proposal, twin)];
   }
 
   #versionsOfRoundChange(frame: Uint8Array, change: RoundChangeMessage): Uint8Array[] {
@@ -167,9 +179,11 @@ export class Liar implements Mask {
     const block = blocks[random.below(blocks.length)];
     if (block === undefined || random.chance(0.5)) {
       const claim = { kind, height, round, prepared: undefined } as const;
+      if (change.prepared !== undefined) this.#options.onLie("staleClaims");
       return [direct({ ...this.#sign(claim), ...none })];
     }
     if (random.chance(0.2)) return [frame];
+    this.#options.onLie("staleClaims");
     // A certificate of one signer many times, or of votes that are of another round.
     const prepared = { round: random.below(round), blockHash: block.hash };
     const own = this.#sign({
@@ -191,7 +205,8 @@ export class Liar implements Mask {
 
   /** Leaves out who prepared something, fills up with round changes of other rounds. */
   #withOldJustification(proposal: ProposalMessage): Uint8Array {
-    const { random, index } = this.#options;
+    const { random, index, onLie } = this.#options;
+    onLie("staleClaims");
     const { height, round, block } = proposal;
     const old = this.#heard.flatMap((message) =>
       message.kind === "roundChange" && message.height === height ? [claimOnly(message)] : [],
@@ -216,6 +231,7 @@ export class Liar implements Mask {
 
   /** Mostly the same wrong block for all: only that could ever get a quorum. */
   #wrongFor(block: Block): Block {
+    this.#options.onLie("wrongBlocks");
     const known = this.#wrong?.instead === block.hash ? this.#wrong.block : undefined;
     if (known !== undefined && this.#options.random.chance(0.9)) return known;
     const wrong = this.#wrongBlock(block);
@@ -267,7 +283,8 @@ export class Liar implements Mask {
   }
 
   #flood(): void {
-    const { random, send, publish } = this.#options;
+    const { random, send, publish, onLie } = this.#options;
+    onLie("flood");
     const last = this.#heard[random.below(Math.max(1, this.#heard.length))];
     const height = last?.height ?? 1;
     for (const to of this.#others())
@@ -304,6 +321,7 @@ export class Liar implements Mask {
     const blocks = [...(this.#blocks.get(height)?.values() ?? [])];
     const block = blocks[random.below(blocks.length)];
     const to = this.#others()[random.below(count - 1)] as number;
+    this.#options.onLie("otherChain");
     for (let signer = 0; signer < count; signer += 1) {
       const validator = validatorKey(signer);
       const blockHash = block?.hash ?? zeroHash;
@@ -315,10 +333,17 @@ export class Liar implements Mask {
     }
   }
 
+  #snapshots(real: SnapshotServing | undefined): SnapshotServing | undefined {
+    const { snapshotRandom } = this.#options;
+    if (!this.#tricks.has("syncLies") || real === undefined) return real;
+    return lyingSnapshots(real, snapshotRandom);
+  }
+
   #status(real: { readonly height: number; readonly hash: string }) {
     const { random } = this.#options;
     if (!this.#tricks.has("syncLies") || random.chance(0.4)) return real;
     const height = random.chance(0.5) ? real.height + 1 + random.below(1_000) : 0;
+    this.#options.onLie("syncLies");
     return { ...real, height };
   }
 

@@ -6,13 +6,24 @@
  * again after minutes. A connection exists while both processes live and at least one direction
  * passes; it is made again some time after it became possible.
  */
-import { LedgerError } from "../../../src/base/errors.ts";
+import { isLedgerError, LedgerError } from "../../../src/base/errors.ts";
 import type { PublicKey } from "../../../src/base/keys.ts";
 import { limits } from "../../../src/base/limits.ts";
 import type { ShellHandlers, ShellNetwork } from "../../../src/node/shell.ts";
+import type { SnapshotPeers } from "../../../src/node/snapshot-download.ts";
 import { decodeList, encodeList } from "../../../src/p2p/frame.ts";
+import { answerSync } from "../../../src/p2p/sync-answer.ts";
+import {
+  bodyOf,
+  decodeSyncRequest,
+  decodeSyncStatus,
+  encodeSyncRequest,
+  refusal,
+  type SyncRequest,
+} from "../../../src/p2p/sync-format.ts";
 import type { Random } from "../random.ts";
 import { peerKey } from "./chain.ts";
+import type { Effects } from "./effects.ts";
 import type { Life, VirtualTime } from "./time.ts";
 
 /** What happens to frames; all shares from 0 to 1. */
@@ -32,7 +43,12 @@ export type Station = {
   readonly index: number;
   readonly life: Life;
   readonly handlers: ShellHandlers;
+  /** Tells whom the gate of this process lets in; absent: everybody. */
+  readonly allows?: ((index: number) => boolean) | undefined;
 };
+
+/** What a process sends with. */
+export type Attachment = ShellNetwork & SnapshotPeers;
 
 /** What somebody sees of the traffic. */
 export type NetworkListener = {
@@ -70,6 +86,7 @@ export class WorldNetwork {
   readonly #archive: { from: number; to: number; frame: Uint8Array }[] = [];
   readonly #requests = new Set<Request>();
   readonly #seen = new WeakMap<Life, Set<number>>();
+  readonly #effects: Effects;
   #gossips = 0;
 
   constructor(options: {
@@ -77,15 +94,17 @@ export class WorldNetwork {
     readonly random: Random;
     readonly rates: Rates;
     readonly listener: NetworkListener;
+    readonly effects: Effects;
   }) {
+    this.#effects = options.effects;
     this.#time = options.time;
     this.#random = options.random;
     this.#listener = options.listener;
     this.rates = options.rates;
   }
 
-  /** Brings a process onto the network. @returns What its shell sends with. */
-  attach(station: Station): ShellNetwork {
+  /** Brings a process onto the network. @returns What it sends with. */
+  attach(station: Station): Attachment {
     this.#stations.set(station.index, station);
     this.refresh();
     const { index, life } = station;
@@ -104,11 +123,7 @@ export class WorldNetwork {
       publishTransactions: (transactions) => {
         if (life.isAlive) this.publish(index, transactions);
       },
-      requestStatus: (peer) => this.#request(station, peer, (to) => to.handlers.status()),
-      requestBlocks: (peer, from, countMax) =>
-        this.#request(station, peer, (to) =>
-          to.handlers.readBlocks(from, countMax, limits.syncBytesMax),
-        ),
+      ...this.#syncOf(station),
     };
   }
 
@@ -121,13 +136,13 @@ export class WorldNetwork {
     this.refresh();
   }
 
-  /** Looks anew which connections can be. To be called after any change of `cut`. */
+  /** Looks anew which connections can be. To be called after any change of `cut` or of a gate. */
   refresh(): void {
     const stations = [...this.#stations.values()];
     const names = new Set<string>();
     for (const left of stations)
       for (const right of stations)
-        if (left.index < right.index && this.#mayConnect(left.index, right.index)) {
+        if (left.index < right.index && this.#mayConnect(left, right)) {
           names.add(pairName(left.index, right.index));
           this.#dial(left, right);
         }
@@ -154,7 +169,9 @@ export class WorldNetwork {
     this.#carry({ from, to, frame });
     if (!this.#random.chance(this.rates.replay)) return;
     const old = archive[this.#random.below(archive.length)];
-    if (old !== undefined) this.#carry(old);
+    if (old === undefined) return;
+    if (old.frame !== frame) this.#effects.note("replay");
+    this.#carry(old);
   }
 
   /** Gossips transactions as a node would. */
@@ -194,25 +211,68 @@ export class WorldNetwork {
 
   #lossy(from: number, to: Station, deliver: () => void): void {
     const copies = this.#random.chance(this.rates.duplicate) ? 2 : 1;
+    let delivered = 0;
     for (let copy = 0; copy < copies; copy += 1) {
-      if (this.cut.has(`${from}>${to.index}`) || this.#random.chance(this.rates.loss)) continue;
+      if (this.#isLost(from, to.index, this.rates.loss)) continue;
       this.#time.after(this.#delayMs(), deliver, to.life);
+      delivered += 1;
     }
+    if (delivered > 1) this.#effects.note("duplicate");
+  }
+
+  #isLost(from: number, to: number, rate: number): boolean {
+    const isCut = this.cut.has(`${from}>${to}`);
+    const isLost = isCut || this.#random.chance(rate);
+    if (isLost) this.#effects.note(isCut ? "partition" : "loss");
+    return isLost;
   }
 
   #delayMs(): number {
     const { delayMsMin, delayMsMax, late } = this.rates;
     const delayMs = delayMsMin + this.#random.below(delayMsMax - delayMsMin + 1);
-    return this.#random.chance(late) ? delayMs * (1 + this.#random.below(20)) : delayMs;
+    if (!this.#random.chance(late)) return delayMs;
+    const factor = 1 + this.#random.below(20);
+    if (factor > 1) this.#effects.note("late");
+    return delayMs * factor;
+  }
+
+  #syncOf(station: Station) {
+    const itemBytesMax = limits.syncBytesMax;
+    const copied = (body: Uint8Array) => body.slice();
+    return {
+      requestStatus: (peer: PublicKey) =>
+        this.#request(station, { peer, request: { kind: "status" } }, decodeSyncStatus),
+      requestBlocks: (peer: PublicKey, from: number, countMax: number) =>
+        this.#request(station, { peer, request: { kind: "blocks", from, countMax } }, (body) =>
+          decodeList(body, { name: "sync blocks", countMax, itemBytesMax }).map(copied),
+        ),
+      requestManifest: (peer: PublicKey, height: number) =>
+        this.#request(station, { peer, request: { kind: "manifest", height } }, copied),
+      requestChunk: (peer: PublicKey, height: number, first: string) =>
+        this.#request(station, { peer, request: { kind: "chunk", height, from: first } }, copied),
+    };
   }
 
   /** A direction that does not pass shows as silence, until the time for the request is up. */
-  #request<T>(from: Station, peer: PublicKey, answer: (to: Station) => T | Promise<T>): Promise<T> {
+  #request<T>(
+    from: Station,
+    { peer, request: asked }: { readonly peer: PublicKey; readonly request: SyncRequest },
+    decode: (body: Uint8Array) => T,
+  ): Promise<T> {
     const to = this.peersOf(from.index).find(({ index: other }) => peerKey(other) === peer);
     if (to === undefined || !from.life.isAlive)
       return Promise.reject(new LedgerError("P2P_PEER_UNREACHABLE", { peer }));
     return new Promise((resolve, reject) => {
       const fail = (reason: string) => settle(() => reject(syncFailed(peer, reason)));
+      const take = (response: Uint8Array) =>
+        settle(() => {
+          try {
+            resolve(decode(bodyOf(response, peer, asked.kind)));
+          } catch (error) {
+            if (isLedgerError(error, "P2P_SYNC_PRUNED")) reject(error);
+            else reject(syncFailed(peer, String(error)));
+          }
+        });
       const request = { to, fail };
       const settle = (act: () => void) => {
         if (!this.#requests.delete(request)) return;
@@ -220,24 +280,30 @@ export class WorldNetwork {
         this.#time.after(0, act, from.life);
       };
       this.#requests.add(request);
-      const stopWaiting = this.#time.after(limits.syncTimeoutMs, () => fail("it takes too long"));
+      const { syncTimeoutMs, syncStatusTimeoutMs } = limits;
+      const timeoutMs = asked.kind === "status" ? syncStatusTimeoutMs : syncTimeoutMs;
+      const stopWaiting = this.#time.after(timeoutMs, () => fail("it takes too long"));
+      const bytes = encodeSyncRequest(asked);
       this.#once(from.index, to, async () => {
-        const value = await answer(to);
-        this.#once(to.index, from, () => settle(() => resolve(value)));
+        const response = await answered(to, bytes);
+        this.#once(to.index, from, () => take(response));
       });
     });
   }
 
   /** One leg of a request. What is lost is sent again, as TCP does, as long as anybody waits. */
   #once(from: number, to: Station, run: () => void | Promise<void>, resends = 0): void {
-    const isLost = this.cut.has(`${from}>${to.index}`) || this.#random.chance(this.rates.loss / 4);
+    const isLost = this.#isLost(from, to.index, this.rates.loss / 4);
     if (!isLost) this.#time.after(this.#delayMs(), () => void run(), to.life);
     else if (resends < resendsMax)
       this.#time.after(resendMs, () => this.#once(from, to, run, resends + 1), to.life);
   }
 
-  #mayConnect(left: number, right: number): boolean {
-    return !(this.cut.has(`${left}>${right}`) && this.cut.has(`${right}>${left}`));
+  #mayConnect(left: Station, right: Station): boolean {
+    const [one, other] = [left.index, right.index];
+    const isCut = this.cut.has(`${one}>${other}`) && this.cut.has(`${other}>${one}`);
+    const isAllowed = (left.allows?.(other) ?? true) && (right.allows?.(one) ?? true);
+    return isAllowed && !isCut;
   }
 
   #dial(left: Station, right: Station): void {
@@ -270,6 +336,16 @@ type Gossip = { readonly id: number; readonly bytes: Uint8Array; readonly origin
 
 function pairName(one: number, other: number): string {
   return `${Math.min(one, other)}-${Math.max(one, other)}`;
+}
+
+/** What the real one does with an error of the node, such as a database that is closed just now. */
+async function answered({ handlers }: Station, request: Uint8Array): Promise<Uint8Array> {
+  try {
+    return await answerSync(handlers, decodeSyncRequest(request));
+  } catch (error) {
+    if (isLedgerError(error)) return refusal;
+    throw error;
+  }
 }
 
 function syncFailed(peer: PublicKey, reason: string): LedgerError {

@@ -2,17 +2,21 @@
  * One node of the simulated world: the product's own ledger, shell and rules of start, between a
  * virtual disk, a virtual clock and the world's network. What is here outlives its crashes.
  */
+import { isLedgerError } from "../../../src/base/errors.ts";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
 import type { PublicKey, Signer } from "../../../src/base/keys.ts";
 import { type Log, silentLog } from "../../../src/base/log.ts";
+import { isLevelError } from "../../../src/ledger/database.ts";
 import { Ledger } from "../../../src/ledger/ledger.ts";
 import type { Appended } from "../../../src/ledger/ledger-types.ts";
-import { openRepaired } from "../../../src/ledger/repair.ts";
-import { createExecute } from "../../../src/ledger/replay.ts";
+import type { LedgerStore } from "../../../src/ledger/store.ts";
+import type { BackgroundPruner } from "../../../src/node/background-pruner.ts";
 import type { ChainFollower } from "../../../src/node/chain-follower.ts";
 import { steadyClock } from "../../../src/node/clock.ts";
 import type { ConsensusDriver } from "../../../src/node/consensus-driver.ts";
 import { NodeShell, type ShellHandlers, type ShellNetwork } from "../../../src/node/shell.ts";
+import { SnapshotNeed } from "../../../src/node/snapshot-need.ts";
+import type { StorageGate } from "../../../src/node/storage-gate.ts";
 import { judgeRecord } from "../../../src/node/votes.ts";
 import type { Random } from "../random.ts";
 import {
@@ -23,9 +27,14 @@ import {
   worldStartMs,
   worldVerifier,
 } from "./chain.ts";
-import { type CrashKind, VirtualDisk } from "./disk.ts";
+import { VirtualDisk } from "./disk.ts";
+import type { EffectKind, Effects } from "./effects.ts";
 import type { WorldNetwork } from "./network.ts";
+import { Society } from "./own-calls.ts";
+import { type NodeSnapshots, noSnapshots } from "./snapshot-plan.ts";
+import { NodeStorage, type Phase } from "./storage.ts";
 import { Life, type VirtualTime } from "./time.ts";
+import type { CrashKind } from "./virtual-database.ts";
 
 /** What stands between a node and the network when it lies. */
 export type Mask = {
@@ -37,11 +46,17 @@ export type Mask = {
 export type NodeListener = {
   /** A life has opened its ledger. */
   onOpened(node: WorldNode, life: Running): void;
+  /** A process is about to end at once. */
+  onCrash(node: WorldNode): void;
   /** The node could not start, or a part of it threw what nobody caught. */
   onFailure(node: WorldNode, error: unknown): void;
   onAppended(node: WorldNode, appended: Appended): void;
   /** The key is about to sign these bytes; `record` is what is on disk at that moment. */
   onSign(node: WorldNode, message: Uint8Array, record: Uint8Array | undefined): void;
+  /** The node sends a transaction of its own. */
+  onOwnCall(node: WorldNode, bytes: Uint8Array): void;
+  /** The node begins something that is worth interrupting. */
+  onPhase(node: WorldNode, phase: Phase): void;
 };
 
 /** What a node is made of. */
@@ -52,12 +67,17 @@ export type NodeOptions = {
   readonly time: VirtualTime;
   readonly network: WorldNetwork;
   readonly random: Random;
+  readonly fullRandom: Random;
+  readonly snapshots?: NodeSnapshots | undefined;
   readonly listener: NodeListener;
+  readonly effects: Effects;
   readonly blockIntervalMs: number;
   readonly writeMsMax: number;
   /** Longest time a call of a contract takes, milliseconds. */
   readonly callMsMax: number;
   readonly mask?: Mask | undefined;
+  /** The validators change, so gates follow the ledger; the node is of the genesis or joins. */
+  readonly gate?: "genesis" | "joining" | undefined;
   readonly log?: Log;
 };
 
@@ -65,11 +85,18 @@ export type NodeOptions = {
 export type Running = {
   readonly life: Life;
   readonly ledger: Ledger;
+  readonly store: LedgerStore;
+  readonly storage: NodeStorage;
+  readonly gate: StorageGate;
   readonly shell: NodeShell;
   readonly driver: ConsensusDriver;
   readonly follower: ChainFollower;
+  readonly pruner: BackgroundPruner;
   readonly nowMs: () => number;
 };
+
+/** From the end of a process until its supervisor starts it again. */
+const superviseMs = 1_000;
 
 /** A node of the world. */
 export class WorldNode {
@@ -79,21 +106,32 @@ export class WorldNode {
   readonly isLiar: boolean;
   /** What it had when its ledger directory was emptied last; 0 if it never was. */
   heightBeforeWipe = 0;
+  /** Its ledger directory was emptied once. */
+  wasWiped = false;
   /** By how much the wall clock is off, milliseconds. */
   clockOffsetMs = 0;
   /** The process, from its start on. */
   life: Life | undefined;
   /** Its parts, once they are open. */
   running: Running | undefined;
+  /** What its configuration says at the moment. */
+  snapshots: NodeSnapshots;
+  /** It waits for its operator: the blocks it needs next are pruned everywhere. */
+  isStranded = false;
   readonly #options: NodeOptions;
+  #starts = 0;
+  #need: SnapshotNeed;
 
   constructor(options: NodeOptions) {
-    const { index, time, random, writeMsMax } = options;
+    const { index, time, random, fullRandom, writeMsMax, snapshots = noSnapshots } = options;
     this.#options = options;
+    this.snapshots = snapshots;
+    this.#need = this.#newNeed();
     this.index = index;
     this.key = validatorKey(index);
     this.isLiar = options.mask !== undefined;
-    this.disk = new VirtualDisk({ time, random, writeMsMax });
+    const onEffect = (kind: EffectKind) => options.effects.note(kind);
+    this.disk = new VirtualDisk({ time, random, fullRandom, writeMsMax, onEffect });
   }
 
   get isUp(): boolean {
@@ -103,16 +141,44 @@ export class WorldNode {
   /** Starts the process unless it runs. */
   start(): void {
     if (this.life !== undefined) return;
+    this.#starts += 1;
+    this.#need = this.#newNeed();
+    this.isStranded = false;
+    this.#begin(undefined);
+  }
+
+  /** Begins a life; `replaceAbove`: with a snapshot above this height. */
+  #begin(replaceAbove: number | undefined): void {
     const life = new Life();
     this.life = life;
-    this.#run(life).catch((error: unknown) => {
-      if (life.isAlive) this.#options.listener.onFailure(this, error);
+    const { refusals } = this.disk;
+    this.#run(life, replaceAbove).catch((error: unknown) => {
+      if (!life.isAlive) return;
+      if (this.disk.refusals > refusals && isOfDisk(error)) this.#endForNow();
+      else this.#options.listener.onFailure(this, error);
     });
+  }
+
+  /** The disk is full: the process ends, and its supervisor starts it again and again. */
+  #endForNow(): void {
+    const starts = this.#starts;
+    this.crash("kill");
+    this.#options.time.after(superviseMs, () => {
+      if (this.#starts === starts) this.start();
+    });
+  }
+
+  /** Its operator lets it begin with a snapshot; one that waits for that is to be started anew. */
+  allowSnapshots(): void {
+    if (this.#options.snapshots === undefined) return;
+    this.snapshots = { ...this.snapshots, sync: "snapshot" };
+    if (this.isStranded) this.crash("kill");
   }
 
   /** Ends the process at once. */
   crash(kind: CrashKind): void {
     if (this.life === undefined) return;
+    this.#options.listener.onCrash(this);
     this.life.isAlive = false;
     this.life = undefined;
     this.running = undefined;
@@ -120,53 +186,126 @@ export class WorldNode {
     this.disk.crash(kind);
   }
 
-  async #run(life: Life): Promise<void> {
+  /** Stops all in order and begins anew with a snapshot, in the same process. */
+  async #restartAbove(height: number): Promise<void> {
+    const { running } = this;
+    if (running === undefined) return;
+    const { life, shell, store, pruner } = running;
+    this.running = undefined;
+    await pruner.stop();
+    await shell.stop();
+    await store.close();
+    if (!life.isAlive) return;
+    life.isAlive = false;
+    this.#options.network.detach(this.index);
+    this.#begin(height);
+  }
+
+  #newNeed(): SnapshotNeed {
+    const sync = () => this.snapshots.sync;
+    const config = {
+      get sync() {
+        return sync();
+      },
+    };
+    return new SnapshotNeed({ config, log: this.#options.log ?? silentLog });
+  }
+
+  #onPruned(peers: readonly PublicKey[], memberCount: number): void {
+    const { ledger } = this.running ?? {};
+    if (ledger === undefined) return;
+    const { height } = ledger.tip;
+    const nowMs = this.#options.time.nowMs;
+    if (this.#need.isNow(peers, { height, memberCount }, nowMs))
+      this.#restartAbove(height).catch((error: unknown) =>
+        this.#options.listener.onFailure(this, error),
+      );
+    else if (this.snapshots.sync === "blocks" && height > 0) this.isStranded = true;
+  }
+
+  async #run(life: Life, replaceAbove: number | undefined): Promise<void> {
     const { index, count, time, network, listener, mask, log = silentLog } = this.#options;
     const wallMs = () => worldStartMs + time.nowMs + this.clockOffsetMs;
-    const clock = steadyClock(wallMs, () => time.nowMs);
+    const clock = steadyClock({ wallMs, monotonicMs: () => time.nowMs });
     const found = this.disk.findRecord();
-    const judged = judgeRecord(found, { validators: count, acceptLostVotes: false, log });
-    const ledger = await this.#openLedger(life, clock, log);
+    const storage = this.#storageOf(life, log);
+    await (replaceAbove === undefined ? storage.prepare() : storage.replace(replaceAbove));
     if (!life.isAlive) return;
+    const store = await storage.openStore();
+    const ledger = await this.#openLedger(life, { store, clock, log });
+    if (!life.isAlive) return;
+    const gate = storage.gateOf(store);
+    const timers = time.timersOf(life);
+    const society = new Society({ index, count, ledger, clock, timers, log });
+    const { membership, onEquivocation } = society;
+    const validators = membership.members().length;
+    const judged = judgeRecord(found, { validators, acceptLostVotes: false, log });
     const shell = new NodeShell({
       ledger,
       signer: this.#signer(life),
       votes: { ...judged, write: (bytes) => this.disk.writeRecord(life, bytes) },
+      storage: gate,
+      snapshots: storage.sourceOf(store),
+      onPruned: (peers) => this.#onPruned(peers, membership.members().length),
       peerKey: peerKey(index),
-      members: () =>
-        Array.from({ length: count }, (_, member) => ({
-          validator: validatorKey(member),
-          peer: peerKey(member),
-        })),
-      onEquivocation: () => {},
+      members: () => membership.members(),
+      onEquivocation,
       verifier: worldVerifier,
       clock,
-      timers: time.timersOf(life),
+      timers,
       log,
       blockIntervalMs: this.#options.blockIntervalMs,
     });
     const handlers = mask?.handlers(shell.handlers) ?? shell.handlers;
-    const connection = network.attach({ index, life, handlers });
+    const allows = this.#gateOf(society);
+    const connection = network.attach({ index, life, handlers, allows });
     const { driver, follower } = shell.connect(mask?.network(connection) ?? connection);
-    this.running = { life, ledger, shell, driver, follower, nowMs: () => clock.nowMs() };
+    const nowMs = () => clock.nowMs();
+    const pruner = storage.prunerOf(store);
+    this.running = { life, ledger, store, storage, gate, shell, driver, follower, pruner, nowMs };
     listener.onOpened(this, this.running);
     ledger.onAppend((appended) => listener.onAppended(this, appended));
     shell.start();
+    const submit = (bytes: Uint8Array) => {
+      listener.onOwnCall(this, bytes);
+      return shell.submit(bytes);
+    };
+    society.start({ submit, following: () => follower.status });
+    pruner.start();
   }
 
-  async #openLedger(life: Life, clock: { nowMs(): number }, log: Log): Promise<Ledger> {
+  /** A liar lets everybody in. */
+  #gateOf(society: Society): ((index: number) => boolean) | undefined {
+    const { gate, network } = this.#options;
+    if (gate === undefined || this.isLiar) return undefined;
+    // Whoever lost its ledger knows the members of the genesis only: its operator invites the rest.
+    return society.gate(gate === "joining" || this.wasWiped, () => network.refresh());
+  }
+
+  #storageOf(life: Life, log: Log): NodeStorage {
+    const { index, genesis, time, network, listener } = this.#options;
+    const onPhase = (phase: Phase) => listener.onPhase(this, phase);
+    const { disk, snapshots } = this;
+    return new NodeStorage({
+      ...{ index, life, disk, genesis, time, network, snapshots, log, onPhase },
+    });
+  }
+
+  async #openLedger(
+    life: Life,
+    parts: {
+      readonly store: LedgerStore;
+      readonly clock: { nowMs(): number };
+      readonly log: Log;
+    },
+  ): Promise<Ledger> {
     const { genesis, time, random, callMsMax } = this.#options;
-    const { chainId } = genesis;
     const wait = async () => {
       const waitMs = random.below(callMsMax + 1);
       if (waitMs > 0) await new Promise<void>((resolve) => time.after(waitMs, resolve, life));
     };
     const caller = simCaller(wait);
-    const verifier = worldVerifier;
-    const execute = createExecute({ chainId, caller: simCaller(async () => {}), verifier });
-    const database = this.disk.openDatabase(life);
-    const store = await openRepaired({ database, genesis, log, execute });
-    return Ledger.open({ store, genesis, verifier, caller, clock, log });
+    return Ledger.open({ ...parts, genesis, verifier: worldVerifier, caller });
   }
 
   #signer(life: Life): Signer {
@@ -179,4 +318,9 @@ export class WorldNode {
       },
     };
   }
+}
+
+/** Not what only a bug brings. */
+function isOfDisk(error: unknown): boolean {
+  return isLedgerError(error) || isLevelError(error);
 }

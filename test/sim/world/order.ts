@@ -1,6 +1,6 @@
 /**
  * The order of proposers, written a second time from the rules ("Passing over the dead" in
- * docs/CONSENSUS.md) for a set of validators that does not change.
+ * docs/CONSENSUS.md).
  */
 
 type Row = { readonly exponent: number; readonly untilHeight: number };
@@ -27,12 +27,17 @@ export function expectedOrder({ height, validators, former, rows }: OrderState):
   return [...turn.filter((key) => !isPassed(key)), ...turn.filter(isPassed)];
 }
 
-/** Returns what follows from a block that a validator proposed first. */
-export function orderAfter(state: OrderState, proposer: string): OrderState {
-  const { height, validators } = state;
+/** Returns what follows from a block that a validator proposed first, for the next validators. */
+export function orderAfter(
+  state: OrderState,
+  proposer: string,
+  validators: readonly string[],
+): OrderState {
+  const { height } = state;
   const next = { height: height + 1, validators, former: proposer };
-  // At 1, 1,025, 2,049, ... all begin anew.
-  if (height % 1_024 === 0) return { ...next, rows: new Map() };
+  // At 1, 1,025, 2,049, ... and with other validators all begin anew.
+  if (height % 1_024 === 0 || validators.join() !== state.validators.join())
+    return { ...next, rows: new Map() };
   const rows = new Map(state.rows);
   for (const key of expectedOrder(state)) {
     if (key === proposer) break;

@@ -5,8 +5,12 @@
  */
 import { quorumSize } from "../../../src/base/proof/certificate.ts";
 import { Random } from "../random.ts";
+import type { FullAction } from "./full-disk.ts";
 import type { Trick } from "./liar.ts";
 import type { Rates } from "./network.ts";
+import { changingCount, type SetPlan, setPlanOf } from "./set-plan.ts";
+import type { SnapshotPlan } from "./snapshot-plan.ts";
+import { snapshotsOf, withStorage } from "./storage-plan.ts";
 
 /** Kinds of faults; each can be left out of a run. */
 export const faultKinds = [
@@ -23,6 +27,9 @@ export const faultKinds = [
   "clock",
   "outage",
   "liar",
+  "validators",
+  "full",
+  "snapshots",
 ] as const;
 /** One of them. */
 export type FaultKind = (typeof faultKinds)[number];
@@ -46,6 +53,7 @@ export type Action = { readonly atMs: number; readonly lastsMs: number } & (
       readonly nodes: readonly number[];
       readonly lostRecord?: number | undefined;
     }
+  | FullAction
 );
 
 /** A whole run. */
@@ -66,6 +74,10 @@ export type Plan = {
   readonly safetyMs: number;
   /** Honest nodes that stay faulty in the second phase. */
   readonly leftFaulty: number;
+  /** How the validators change; without it all nodes vote from the first block on. */
+  readonly sets?: SetPlan | undefined;
+  /** Who prunes and who begins with snapshots; without it nobody does. */
+  readonly snapshots?: SnapshotPlan | undefined;
 };
 
 /** Clocks of honest nodes are within this of the true time, unless a jump hits them. */
@@ -92,7 +104,10 @@ export function streamOf(seed: number, purpose: string): Random {
 /** Draws the plan of a seed. */
 export function planOf(seed: number): Plan {
   const random = streamOf(seed, "plan");
-  const count = counts[random.below(counts.length)] as number;
+  const changes = streamOf(seed, "validators");
+  const usualCount = counts[random.below(counts.length)] as number;
+  const changing = changingCount(changes);
+  const count = changing ?? usualCount;
   const spare = count - quorumSize(count);
   const faulty = Math.floor((count - 1) / 3);
   const liarCount = faulty > 0 && random.chance(0.5) ? 1 + random.below(faulty) : 0;
@@ -100,12 +115,14 @@ export function planOf(seed: number): Plan {
   const safetyMs = between(random, 25_000, 70_000);
   const isLongOutage = random.chance(0.02);
   const actions = actionsOf(random, { count, safetyMs, isLongOutage });
-  return {
+  const world = { count, liars: liarIndexes, safetyMs };
+  const plan: Plan = {
     seed,
     count,
+    sets: changing === undefined ? undefined : setPlanOf(changes, world),
     liars: liarIndexes.map((index) => ({ index, tricks: tricksOf(random) })),
     rates: ratesOf(random),
-    blockIntervalMs: pick(random, [100, 250, 500, 500, 1_000]),
+    blockIntervalMs: pick(random, [100, 250, 500, 500, 500]),
     heartbeatMs: pick(random, [5_000, 10_000, 60_000]),
     writeMsMax: pick(random, [0, 2, 10, 40]),
     callMsMax: pick(random, [0, 0, 2, 10]),
@@ -121,6 +138,12 @@ export function planOf(seed: number): Plan {
     safetyMs: Math.max(safetyMs, ...actions.filter(isOutage).map(endOf)),
     leftFaulty: random.below(spare - liarCount + 1),
   };
+  return withStorage(plan, (purpose) => streamOf(seed, purpose));
+}
+
+/** Nodes that vote on the first block, ascending. */
+export function validatorsAtFirst({ sets, count }: Plan): readonly number[] {
+  return sets?.initial ?? Array.from({ length: count }, (_, index) => index);
 }
 
 /** Leaves kinds of faults, actions and time out of a plan. */
@@ -150,6 +173,8 @@ export function reduced(
     safetyMs,
     actions: keptActions,
     liars: without.has("liar") ? [] : plan.liars,
+    sets: without.has("validators") ? undefined : plan.sets,
+    snapshots: snapshotsOf(plan, without),
     rates: { ...plan.rates, loss, duplicate, replay, late },
   };
 }
@@ -215,7 +240,7 @@ function actionsOf(
 function actionOf(
   random: Random,
   where: {
-    readonly kind: Exclude<Action["kind"], "outage">;
+    readonly kind: Exclude<Action["kind"], "outage" | "full">;
     readonly count: number;
     readonly atMs: number;
   },

@@ -3,8 +3,9 @@
  * with less time, then without halves, quarters, ... of the actions. Each try is a full run, so
  * what it finds is exact; it is the shortest found, not the shortest there is.
  */
+import type { Outcome } from "./outcome.ts";
 import { type FaultKind, faultKinds, type Plan, reduced } from "./plan.ts";
-import { type Outcome, runWorld } from "./world.ts";
+import { runWorld } from "./world.ts";
 
 /** What is cut out of the plan of a seed. */
 export type Cuts = {

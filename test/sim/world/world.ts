@@ -4,73 +4,39 @@
  * the same run, to the last byte: `traceHash` covers everything that was sent, signed and decided.
  */
 import { createHash, type Hash } from "node:crypto";
+import { isLedgerError } from "../../../src/base/errors.ts";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
 import { decodeSigningRecord } from "../../../src/base/format/signing-record.ts";
 import type { Log } from "../../../src/base/log.ts";
 import type { Appended } from "../../../src/ledger/ledger-types.ts";
-import { worldGenesis } from "./chain.ts";
-import { Canon, checkMemory, entriesOfState, SigningWatch, Violation } from "./checkers.ts";
+import type { CalmMeasures } from "./calm.ts";
+import { validatorKey, worldGenesis } from "./chain.ts";
+import { Canon, Violation } from "./checkers.ts";
 import { Clients } from "./clients.ts";
+import { checkCore } from "./core-watch.ts";
+import { described } from "./describe.ts";
+import { Effects } from "./effects.ts";
 import { Faults } from "./faults.ts";
+import { Holdings } from "./holdings.ts";
+import { Kept } from "./kept.ts";
 import { Liar } from "./liar.ts";
 import { WorldNetwork } from "./network.ts";
 import { type Running, WorldNode } from "./node.ts";
-import { type Plan, streamOf } from "./plan.ts";
+import type { Outcome, WorldObserver, WorldOptions } from "./outcome.ts";
+import { type Plan, streamOf, validatorsAtFirst } from "./plan.ts";
+import { SecondPhase } from "./second-phase.ts";
+import { SetChanges } from "./set-changes.ts";
+import { SetModel } from "./set-model.ts";
+import { SetWatch } from "./set-watch.ts";
+import { SigningWatch } from "./signing-watch.ts";
+import { Strikes } from "./strikes.ts";
 import { VirtualTime } from "./time.ts";
+import { type ToldBlock, untoldBlocks } from "./untold.ts";
 
-/** What came of a run. */
-export type Outcome = {
-  readonly seed: number;
-  /** Set when something did not hold: which checker, what, and when. */
-  readonly violation:
-    | { readonly checker: string; readonly message: string; readonly atMs: number }
-    | undefined;
-  readonly traceHash: string;
-  readonly nodes: number;
-  readonly liars: number;
-  readonly heights: number;
-  readonly virtualMs: number;
-  readonly events: number;
-  readonly sent: number;
-  readonly final: number;
-  /** From the end of the faults to the first new block on all nodes that must go on. */
-  readonly firstBlockMs: number | undefined;
-  /** Longest time to finality of a transaction sent after that. */
-  readonly slowestMs: number;
-  /** Faults that took effect, by kind. */
-  readonly faults: Readonly<Record<string, number>>;
-};
-
-/** Sees what passes the nodes of a run; what it throws is a violation. */
-export type WorldObserver = {
-  onDeliver(to: number, frame: Uint8Array): void;
-  /** `record` is what is on disk at that moment. */
-  onSign(node: WorldNode, message: Uint8Array, record: Uint8Array | undefined): void;
-  onAppended(node: WorldNode, appended: Appended): void;
-  /** A life begins; its ledger may hold a block whose append no life before lived to tell. */
-  onOpened(node: WorldNode, life: Running): void;
-};
-
-/** Options of a run. */
-export type WorldOptions = {
-  /** What nodes log, for a replay that is looked at. */
-  readonly log?: ((node: number) => Log) | undefined;
-  readonly observer?: WorldObserver | undefined;
-};
-
-/** Bounds on the second phase, milliseconds. */
-const bounds = {
-  /** First block after a quorum is back; with liars among the proposers. */
-  firstBlockMs: 10_000,
-  firstBlockWithLiarsMs: 40_000,
-  calmMs: 8_000,
-  /** Everything sent in the calm is final, and all have the same tip. */
-  settledMs: 40_000,
-} as const;
-
-const memoryCheckEveryMs = 2_000;
+const coreCheckEveryMs = 2_000;
 const askEveryMs = 500;
 const tickEveryMs = 700;
+const questionEveryMs = 900;
 
 /** Runs a plan. */
 export async function runWorld(plan: Plan, options: WorldOptions = {}): Promise<Outcome> {
@@ -96,34 +62,62 @@ class World {
   readonly #nodes: WorldNode[];
   readonly #canon: Canon;
   readonly #signing: SigningWatch;
+  readonly #sets: SetModel;
+  readonly #changes: SetChanges | undefined;
+  readonly #setWatch: SetWatch;
   readonly #clients: Clients;
   readonly #faults: Faults;
+  readonly #holdings: Holdings;
+  readonly #strikes: Strikes;
   readonly #liars: Liar[] = [];
+  readonly #effects = new Effects();
   readonly #trace: Hash = createHash("sha256");
   readonly #sent = new Map<string, Uint8Array>();
-  /** Highest block each node acknowledged, and has to have after any crash. */
-  readonly #kept = new Map<WorldNode, number>();
+  readonly #kept: Kept;
   #violation: Outcome["violation"];
   #firstBlockMs: number | undefined;
+  #calm: CalmMeasures | undefined;
 
   constructor(plan: Plan, { log, observer }: WorldOptions) {
     this.#observer = observer;
-    const { seed, count, heartbeatMs } = plan;
+    const { seed, count, heartbeatMs, liars } = plan;
     this.#plan = plan;
-    this.#genesis = worldGenesis(count, { heartbeatMs });
+    this.#genesis = worldGenesis(plan);
     const { chainId } = this.#genesis;
     const time = this.#time;
-    this.#canon = new Canon({ genesis: this.#genesis, count, heartbeatMs, sent: this.#sent });
+    const liarKeys = new Set(liars.map(({ index }) => validatorKey(index)));
+    const administrators = plan.sets?.administrators ?? 0;
+    const initial = validatorsAtFirst(plan);
+    this.#sets = new SetModel({ chainId, initial, administrators });
+    this.#canon = new Canon({
+      ...{ genesis: this.#genesis, sets: this.#sets, heartbeatMs, sent: this.#sent },
+      isHonest: (validator) => !liarKeys.has(validator),
+    });
+    this.#kept = new Kept((height) =>
+      height === 0 ? chainId : this.#canon.blocks[height - 1]?.block.hash,
+    );
     this.#signing = new SigningWatch(chainId);
+    this.#setWatch = new SetWatch({
+      ...{ plan, chainId, sets: this.#sets, canon: this.#canon, liarKeys, sent: this.#sent },
+    });
     this.#network = new WorldNetwork({
       time,
       random: streamOf(seed, "network"),
       rates: { ...plan.rates },
+      effects: this.#effects,
       listener: {
         onSend: (from, frame) => this.#note(`send ${from}`, frame),
-        onDeliver: (to, frame) => this.#guard(() => this.#observer?.onDeliver(to, frame)),
+        onDeliver: (to, frame) => {
+          this.#guard(() => this.#observer?.onDeliver(to, frame));
+          this.#setWatch.onDeliver(this.#nodes[to], frame, time.nowMs);
+        },
         onBlame: (by, from) => this.#onBlame(by, from),
       },
+    });
+    this.#holdings = new Holdings({
+      ...{ canon: this.#canon, time, random: streamOf(seed, "questions") },
+      interval: plan.snapshots?.interval,
+      onViolation: (error) => this.fail(error),
     });
     this.#nodes = Array.from({ length: count }, (_, index) => this.#makeNode(index, log));
     const nodes = this.#nodes;
@@ -136,19 +130,25 @@ class World {
       nodes: nodes.filter(({ isLiar }) => !isLiar),
       onViolation: (error) => this.fail(error),
     });
+    this.#changes = plan.sets && this.#makeChanges(plan.sets);
     this.#faults = new Faults({
       plan,
       time,
       random: streamOf(seed, "faults"),
+      effects: this.#effects,
       network: this.#network,
       nodes,
       canonHeight: () => this.#canon.height,
-      keptHeight: (node) => this.#kept.get(node) ?? 0,
-      onWiped: (node) => {
-        node.heightBeforeWipe = this.#kept.get(node) ?? 0;
-        this.#kept.set(node, 0);
-      },
+      sets: () => this.#setsToCome,
+      validatorCountAt: (height) => this.#sets.at(height + 1).length,
+      keptHeight: (node) => this.#kept.heightOf(node),
+      onWiped: (node) => this.#kept.onWiped(node),
       note: (text) => this.#note(text),
+    });
+    this.#strikes = new Strikes({
+      ...{ time, random: streamOf(seed, "strikes"), share: plan.snapshots?.strikeShare ?? 0 },
+      isOver: () => this.#faults.isOver,
+      crash: (node, kind) => this.#faults.crash(node, kind),
     });
   }
 
@@ -169,24 +169,30 @@ class World {
     this.#every(tickEveryMs, () => {
       for (const liar of this.#liars) liar.tick();
     });
-    this.#every(memoryCheckEveryMs, () => this.#checkCores());
+    const changes = this.#changes;
+    if (changes !== undefined) this.#every(askEveryMs, () => changes.tick());
+    this.#every(coreCheckEveryMs, () => this.#checkCores());
+    const honest = this.#nodes.filter(({ isLiar }) => !isLiar);
+    this.#every(questionEveryMs, () => this.#guard(() => this.#holdings.look(honest)));
     let isSending = true;
     this.#every(plan.submitEveryMs, () => {
       if (isSending) this.#clients.send();
     });
     await this.#until(() => false, plan.safetyMs);
-    await this.#live(() => {
-      isSending = false;
-    });
+    if (this.#violation === undefined)
+      await this.#secondPhase(() => {
+        isSending = false;
+      });
+    this.#checkCores();
   }
 
   outcome(): Outcome {
-    const { seed, count, liars, rates } = this.#plan;
-    const faults: Record<string, number> = Object.fromEntries(this.#faults.counts);
-    for (const kind of ["loss", "duplicate", "replay", "late"] as const)
-      if (rates[kind] > 0) faults[kind] = 1;
-    for (const { tricks } of liars)
-      for (const trick of tricks) faults[trick] = (faults[trick] ?? 0) + 1;
+    const { seed, count, liars } = this.#plan;
+    const faults = {
+      ...this.#effects.counts,
+      ...this.#holdings.counts,
+      ...{ strike: this.#strikes.count, validators: this.#sets.applied },
+    };
     return {
       seed,
       violation: this.#violation,
@@ -200,33 +206,31 @@ class World {
       final: this.#clients.finalCount,
       firstBlockMs: this.#firstBlockMs,
       slowestMs: this.#clients.slowestMs,
+      calm: this.#calm,
       faults,
     };
   }
 
-  /** The second phase: a quorum is well again, and must go on. */
-  async #live(stopSending: () => void): Promise<void> {
-    if (this.#violation !== undefined) return;
-    const healedMs = this.#time.nowMs;
-    const healthy = this.#faults.heal();
-    this.#note(`healed ${healthy.map(({ index }) => index).join(" ")}`);
-    this.#clients.eligible = (node) => healthy.includes(node);
-    const former = this.#canon.height;
-    const isBack = () => healthy.every((node) => this.#heightOf(node) > former);
-    const { firstBlockMs, firstBlockWithLiarsMs, calmMs, settledMs } = bounds;
-    const boundMs = this.#plan.liars.length === 0 ? firstBlockMs : firstBlockWithLiarsMs;
-    if (!(await this.#until(isBack, boundMs)))
-      return this.#demand("latency", `no block ${boundMs} ms after the faults ended`, healthy);
-    this.#firstBlockMs = this.#time.nowMs - healedMs;
-    const calmStartMs = this.#time.nowMs;
-    this.#clients.slowestMs = 0;
-    this.#clients.measureFromMs = calmStartMs;
-    await this.#until(() => false, calmMs);
-    stopSending();
-    const isSettled = () => this.#clients.openSince(calmStartMs) === 0 && this.#areEqual(healthy);
-    if (!(await this.#until(isSettled, settledMs)))
-      return this.#demand("latency", `not settled ${settledMs} ms after the last one`, healthy);
-    await this.#checkEnd(healthy);
+  async #secondPhase(stopSending: () => void): Promise<void> {
+    const phase = new SecondPhase({
+      ...{ plan: this.#plan, time: this.#time, canon: this.#canon, sets: this.#sets },
+      ...{ changes: this.#changes, clients: this.#clients, faults: this.#faults },
+      ...{ setWatch: this.#setWatch, holdings: this.#holdings, nodes: this.#nodes, stopSending },
+      setsToCome: () => this.#setsToCome,
+      until: (condition, withinMs) => this.#until(condition, withinMs),
+      note: (text) => this.#note(text),
+    });
+    try {
+      await phase.run();
+    } finally {
+      this.#firstBlockMs = phase.firstBlockMs;
+      this.#calm = phase.calm;
+    }
+  }
+
+  /** The set that holds now, and those to come. */
+  get #setsToCome(): readonly (readonly number[])[] {
+    return this.#changes?.setsToCome ?? [validatorsAtFirst(this.#plan)];
   }
 
   /** Runs for a time, or until a condition or a violation. @returns Whether the condition held. */
@@ -236,11 +240,6 @@ class World {
     return this.#violation !== undefined || condition();
   }
 
-  #demand(checker: string, what: string, healthy: readonly WorldNode[]): void {
-    const states = this.#nodes.map((node) => describedNode(node, healthy.includes(node)));
-    this.fail(new Violation(checker, `${what}: ${states.join("; ")}`));
-  }
-
   #every(periodMs: number, run: () => void): void {
     this.#time.after(periodMs, () => {
       this.#every(periodMs, run);
@@ -248,40 +247,12 @@ class World {
     });
   }
 
-  #heightOf(node: WorldNode): number {
-    return node.running?.ledger.tip.height ?? -1;
-  }
-
-  #areEqual(nodes: readonly WorldNode[]): boolean {
-    return nodes.every((node) => this.#heightOf(node) === this.#canon.height);
-  }
-
-  async #checkEnd(healthy: readonly WorldNode[]): Promise<void> {
-    this.#checkCores();
-    this.#canon.checkNoneEarly();
-    for (const node of this.#nodes) {
-      if (node.isLiar || node.running === undefined) continue;
-      const { ledger, driver } = node.running;
-      const { halted } = driver.status;
-      if (halted !== undefined)
-        this.fail(new Violation("halt", `node ${node.index} votes no more: ${halted}`));
-      if (!healthy.includes(node)) continue;
-      this.#canon.checkState(entriesOfState(ledger.state));
-      for (const { block } of this.#canon.blocks) {
-        const stored = await ledger.readBlock(block.header.height);
-        if (stored?.block.hash !== block.hash)
-          this.fail(new Violation("density", `node ${node.index} lacks ${block.header.height}`));
-      }
-    }
-  }
-
   #checkCores(): void {
-    for (const { running, isLiar } of this.#nodes)
-      if (running !== undefined && !isLiar) this.#guard(() => checkMemory(running.driver.core));
+    for (const node of this.#nodes) this.#guard(() => checkCore(node));
   }
 
   #makeNode(index: number, log?: (node: number) => Log): WorldNode {
-    const { seed, count, liars, blockIntervalMs, writeMsMax, callMsMax } = this.#plan;
+    const { seed, count, liars, sets, blockIntervalMs, writeMsMax, callMsMax } = this.#plan;
     const tricks = liars.find((liar) => liar.index === index)?.tricks;
     const node = new WorldNode({
       index,
@@ -290,13 +261,18 @@ class World {
       time: this.#time,
       network: this.#network,
       random: streamOf(seed, `node ${index}`),
+      fullRandom: streamOf(seed, `disk ${index}`),
+      snapshots: this.#plan.snapshots?.nodes[index],
       blockIntervalMs,
       writeMsMax,
       callMsMax,
+      effects: this.#effects,
       mask: tricks === undefined ? undefined : this.#makeLiar(index, tricks),
+      gate: sets && (sets.initial.includes(index) ? "genesis" : "joining"),
       ...(log === undefined ? {} : { log: log(index) }),
       listener: {
         onOpened: (opened, running) => this.#guard(() => this.#onOpened(opened, running)),
+        onCrash: (crashing) => this.#guard(() => checkCore(crashing)),
         onFailure: (failed, error) => {
           if (!failed.isLiar) this.fail(error);
         },
@@ -304,20 +280,45 @@ class World {
         onSign: (by, message, record) => {
           this.#note(`sign ${by.index}`, message);
           this.#guard(() => this.#observer?.onSign(by, message, record));
-          if (!by.isLiar)
-            this.#guard(() =>
-              this.#signing.note(by.key, message, record && decodeSigningRecord(record)),
-            );
+          if (by.isLiar) return;
+          this.#guard(() => {
+            this.#holdings.onSign(by);
+            this.#signing.note(by.key, message, record && decodeSigningRecord(record));
+            this.#setWatch.onSign(by, message);
+          });
         },
+        onPhase: (by, phase) => {
+          this.#strikes.onPhase(by, phase);
+          if (!by.isLiar && phase.startsWith("prun"))
+            this.#guard(() => this.#holdings.onPruning(by, phase === "pruned"));
+        },
+        onOwnCall: (by, bytes) => this.#guard(() => this.#setWatch.onOwnCall(by, bytes)),
       },
     });
     node.clockOffsetMs = this.#plan.clockOffsetsMs[index] as number;
+    this.#holdings.watch(node);
     return node;
   }
 
+  #makeChanges(plan: NonNullable<Plan["sets"]>): SetChanges {
+    const takesPart = ({ index, key }: WorldNode) =>
+      this.#sets.current.includes(key) || this.#network.peersOf(index).length > 0;
+    this.#clients.eligible = takesPart;
+    return new SetChanges({
+      plan,
+      time: this.#time,
+      random: streamOf(this.#plan.seed, "administrators"),
+      chainId: this.#genesis.chainId,
+      model: this.#sets,
+      sent: this.#sent,
+      isFinal: (id) => this.#canon.isFinal(id),
+      nodes: () => this.#nodes.filter((node) => !node.isLiar && takesPart(node)),
+    });
+  }
+
   #makeLiar(index: number, tricks: Plan["liars"][number]["tricks"]): Liar {
-    const { seed, count, heartbeatMs } = this.#plan;
-    const otherChainId = worldGenesis(count, { heartbeatMs, name: "other" }).chainId;
+    const { seed, count } = this.#plan;
+    const otherChainId = worldGenesis(this.#plan, "other").chainId;
     const liar = new Liar({
       index,
       count,
@@ -325,12 +326,14 @@ class World {
       otherChainId,
       tricks,
       random: streamOf(seed, `liar ${index}`),
+      snapshotRandom: streamOf(seed, `snapshot liar ${index}`),
       send: (to, frame) => {
         this.#note(`lie ${index} ${to}`, frame);
         if (this.#network.peersOf(index).some((peer) => peer.index === to))
           this.#network.sendRaw(index, to, frame);
       },
       publish: (transactions) => this.#network.publish(index, transactions),
+      onLie: (trick) => this.#effects.note(trick),
     });
     this.#liars.push(liar);
     return liar;
@@ -343,13 +346,14 @@ class World {
     this.#note(`opened ${node.index} ${height} ${hash}`);
     this.#observer?.onOpened(node, running);
     if (node.isLiar) return;
-    const kept = this.#kept.get(node) ?? 0;
-    if (height < kept)
-      throw new Violation("density", `node ${node.index} lost ${height + 1} to ${kept}`);
-    const final = height === 0 ? this.#genesis.chainId : this.#canon.blocks[height - 1]?.block.hash;
-    if (final !== undefined && hash !== final)
-      throw new Violation("agreement", `node ${node.index} opens with another ${height}`);
-    this.#kept.set(node, height);
+    untoldBlocks(ledger, this.#canon.height).then(
+      (untold) => this.#guard(() => this.#takeAll(untold)),
+      (error) => {
+        if (!isLedgerError(error, "LEDGER_STORE_CLOSED")) this.fail(error);
+      },
+    );
+    this.#kept.onOpened(node, ledger.tip);
+    this.#holdings.onOpened(node, running).catch((error) => this.fail(error));
   }
 
   #onAppended(node: WorldNode, appended: Appended): void {
@@ -357,11 +361,18 @@ class World {
     this.#note(`appended ${node.index} ${height} ${appended.block.hash}`);
     this.#observer?.onAppended(node, appended);
     if (node.isLiar) return;
-    const kept = this.#kept.get(node) ?? 0;
-    if (height !== kept + 1)
-      throw new Violation("density", `node ${node.index} has ${height} after ${kept}`);
-    this.#kept.set(node, height);
-    this.#canon.take(appended, this.#genesis.header.timestampMs + this.#time.nowMs);
+    this.#kept.onAppended(node, height);
+    this.#take(appended);
+    this.#holdings.onAppended(node, height);
+  }
+
+  #takeAll(untold: readonly ToldBlock[]): void {
+    for (const told of untold) this.#take(told);
+  }
+
+  #take(told: ToldBlock): void {
+    this.#canon.take(told, this.#genesis.header.timestampMs + this.#time.nowMs);
+    this.#setWatch.onFinal();
   }
 
   #onBlame(by: number, from: number): void {
@@ -381,19 +392,4 @@ class World {
   #note(what: string, bytes: Uint8Array = new Uint8Array()): void {
     this.#trace.update(`${this.#time.nowMs} ${what}\n`).update(bytes);
   }
-}
-
-function describedNode(node: WorldNode, isHealthy: boolean): string {
-  const { index, isLiar, running, life } = node;
-  const kind = isLiar ? "liar" : isHealthy ? "healthy" : "faulty";
-  if (running === undefined) return `${index} ${kind} ${life === undefined ? "down" : "opening"}`;
-  const { height, round, phase, halted } = running.driver.status;
-  const state = halted ?? (running.driver.isAbstaining ? "abstaining" : phase);
-  const tip = running.ledger.tip.height;
-  const paused = life?.isPaused === true ? " paused" : "";
-  return `${index} ${kind}${paused} tip ${tip}, ${height}/${round} ${state}`;
-}
-
-function described(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? String(error)) : String(error);
 }

@@ -5,6 +5,7 @@
  * changes state, `{fail: CODE}` ends with an error receipt.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import type {
   ApiAppended,
   ApiEvent,
@@ -358,6 +359,9 @@ export class FakeNode {
       this.listeners.add(look);
       look();
     });
+    // As long as it takes to read the ledger once more.
+    await delay(20);
+    this.calls.push("wait ended");
     return this.#find(id);
   }
 

@@ -29,6 +29,7 @@ it("shows the status with the table of validators", async () => {
   expect(status).toBe(200);
   expect(json).toMatchObject({ height: 3, decidingHeight: 4, round: 0, phase: "proposing" });
   expect(json).toMatchObject({ ready: true, mempool: { transactions: 0, bytes: 7 } });
+  expect(json).toMatchObject({ baseHeight: 0, snapshot: null });
   expect(json.chainId).toBe(served.node.chainId);
   expect(json.parameters.callGasMax).toBe(limits.callGasMax);
   expect(json.validators).toHaveLength(4);
@@ -113,6 +114,16 @@ it("stops holding when the time is up, and when the client has gone", async () =
   expect(await held).toBe("gone");
   await until(() => served.node.calls.includes("wait given up"));
   served.node.pending.clear();
+});
+
+it("stops only when no handler reads the ledger any more", async () => {
+  const { url, stop, node } = await serve();
+  const { bytes } = node.toy({});
+  const held = post(url, bytes, "?wait=final&timeoutMs=5000").catch(() => "cut off");
+  await until(() => node.calls.includes("waitFinal"));
+  await stop();
+  expect(node.calls.slice(-2)).toEqual(["wait given up", "wait ended"]);
+  expect(await held).toBe("cut off");
 });
 
 it("tells why a transaction was dropped, and that one is unknown", async () => {

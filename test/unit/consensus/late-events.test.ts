@@ -202,7 +202,6 @@ describe("messages of the next height", () => {
     probe.feed({ ...appendX, tip: { ...tipX, height: 2 } });
     expect(probe.state).toMatchObject({ height: 3, work: false });
     expect(probe.state.future.size).toBe(0);
-    expect(probe.of("assist")).toEqual([{ kind: "assist", validator: keyOf(0), height: 2 }]);
   });
 });
 

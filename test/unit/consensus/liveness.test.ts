@@ -99,11 +99,3 @@ it("validators that join and leave take over at their height", () => {
   expect(Math.min(...heights(3))).toBe(3);
   expect(Math.min(...heights(4))).toBe(5);
 });
-
-it("a node that missed the last block of a busy network is shown it, without status polls", () => {
-  const cluster = new Cluster({ count: 4, statusPolls: false });
-  cluster.passes = ({ kind, height }, _from, to) => height > 1 || kind !== "commit" || to !== 3;
-  cluster.submit("a");
-  expect(cluster.runToHeight(1, 10_000)).toBe(true);
-  expect(cluster.nodes.some(({ effects }) => effects.includes("assist"))).toBe(true);
-});

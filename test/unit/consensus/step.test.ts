@@ -285,14 +285,6 @@ describe("sending again", () => {
     expect(probe.of("stopResend")).toHaveLength(1);
     expect(probe.feed(resend).last).toEqual([]);
   });
-
-  it("tells the shell who still changes rounds at a decided height", () => {
-    const probe = new Probe(4, 1).feed(appendX);
-    probe.hear(voteOf("commit", 3, at0));
-    expect(probe.of("assist")).toEqual([]);
-    probe.hear(roundChangeOf(3, 1));
-    expect(probe.of("assist")).toEqual([{ kind: "assist", validator: keyOf(3), height: 1 }]);
-  });
 });
 
 describe("heights", () => {

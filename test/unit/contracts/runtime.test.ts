@@ -6,6 +6,7 @@
  */
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { LedgerError } from "../../../src/base/errors.ts";
 import { limits } from "../../../src/base/limits.ts";
 import { ContractRuntime } from "../../../src/contracts/runtime.ts";
 import type { CallRequest, StateReader } from "../../../src/contracts/types.ts";
@@ -191,6 +192,17 @@ describe("ContractRuntime", () => {
       facts: { contract: "pure", method: "read" },
     });
     expect(await call("read", { argsJson: '"x"' }, stateOf({ x: "1" }))).toEqual(good);
+  });
+
+  test("says what the state threw, when that is an error of the ledger", async () => {
+    const closed = new LedgerError("LEDGER_STORE_CLOSED", { directory: "x" });
+    const get = () => {
+      throw closed;
+    };
+    const reading = call("read", { argsJson: '"x"' }, { get, range: () => [] });
+    await expect(reading).rejects.toBe(closed);
+    const good = await call("read", { argsJson: '"x"' }, stateOf({ x: "1" }));
+    expect(good).toMatchObject({ outcome: "ok" });
   });
 
   test.each([

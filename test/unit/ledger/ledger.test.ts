@@ -339,6 +339,11 @@ describe("pending transactions", () => {
     await node.ledger.submit(short.bytes);
     expect(node.ledger.hasWork(node.clock.timeMs + 4)).toBe(true);
     expect(node.ledger.hasWork(node.clock.timeMs + 5)).toBe(false);
+    // A block that was proposed in time may still be decided with it: no clock says that it is dead.
+    expect(await node.ledger.status(short.id)).toEqual({ status: "pending" });
+    node.clock.timeMs += 5;
+    await node.ledger.submit(sign(ada, { nonce: 3 }).bytes);
+    await decide(node);
     const dropped = { status: "dropped", code: "TRANSACTION_EXPIRED" };
     expect(await node.ledger.status(short.id)).toEqual(dropped);
   });

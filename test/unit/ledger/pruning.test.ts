@@ -3,12 +3,14 @@ import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import type { Block } from "../../../src/base/format/block.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { keptOperation } from "../../../src/ledger/base-record.ts";
+import { ChainReader } from "../../../src/ledger/chain-reader.ts";
 import { type Database, openDatabase } from "../../../src/ledger/database.ts";
 import { encodeHistory } from "../../../src/ledger/history.ts";
 import { isPruning, moveBase, pruningTarget, sweepBelowBase } from "../../../src/ledger/pruning.ts";
-import { putRecord, recordKeys } from "../../../src/ledger/records.ts";
+import { heightOfKey, putRecord, recordKeys } from "../../../src/ledger/records.ts";
 import { openRepaired } from "../../../src/ledger/repair.ts";
 import { decodeManifest } from "../../../src/ledger/snapshot-format.ts";
 import { SnapshotSource } from "../../../src/ledger/snapshot-source.ts";
@@ -16,7 +18,7 @@ import { verifyManifest } from "../../../src/ledger/snapshot-verify.ts";
 import { LedgerStore } from "../../../src/ledger/store.ts";
 import type { AppendInput } from "../../../src/ledger/types.ts";
 import { verifyChain } from "../../../src/ledger/verify-chain.ts";
-import { executeToys, TestChain, testGenesis, testVerifier } from "../../helpers/chain.ts";
+import { certify, executeToys, TestChain, testGenesis, testVerifier } from "../../helpers/chain.ts";
 import { allKeys, flipByte, memoryDatabase, watchedDatabase } from "../../helpers/databases.ts";
 
 const genesis = testGenesis("test ledger", { snapshotInterval: 16 });
@@ -28,9 +30,9 @@ const verdictOf = (database: Database) =>
 
 describe("pruning", () => {
   let inputs: AppendInput[];
-  const filled = async (database = memoryDatabase()) => {
+  const filled = async (database = memoryDatabase(), blocks = inputs) => {
     const store = await open(database);
-    for (const input of inputs) await store.append(input);
+    for (const input of blocks) await store.append(input);
     return { database, store };
   };
   const prune = async (store: LedgerStore, height: number) => {
@@ -220,6 +222,41 @@ describe("pruning", () => {
       expect((await verdictOf(database)).isValid, key).toBe(false);
       await database.batch([{ type: "put", key: key as string, value }], { sync: true });
     }
+  });
+
+  it("(1) answers `pruned` for a transaction whose index is still there", async () => {
+    const { store } = await filled();
+    await moveBase(store, 48);
+    const id = inputs[20]?.transactionIds[0] as string;
+    expect(await store.findTransaction(id)).toBeUndefined();
+    const reader = new ChainReader(store);
+    expect(await reader.findFinal(id)).toBeUndefined();
+    await expect(reader.proveTransaction(id)).rejects.toMatchObject({ code: "LEDGER_PRUNED" });
+    expect(await store.findTransaction(inputs[48]?.transactionIds[0] as string)).toBeDefined();
+  });
+
+  it("verifies at every moment when the base moves into the next epoch of proposers", async () => {
+    const chain = new TestChain(genesis);
+    const unsigned = (block: Block) => {
+      const facts = { height: block.header.height, round: 0, blockHash: block.hash };
+      return { ...facts, signatures: [{ validatorIndex: 0, signature: new Uint8Array(64) }] };
+    };
+    const { store, database } = await filled(memoryDatabase(), []);
+    for (let height = 1; height <= 1_042; height += 1) {
+      const isJudged = height === 20 || height === 1_008 || height >= 1_040;
+      await store.append(await chain.next([], isJudged ? certify : unsigned));
+    }
+    const heights = async () =>
+      (await allKeys(database)).filter((key) => key.startsWith("k/")).map(heightOfKey);
+    await moveBase(store, 1_008, { keptHeight: 20 });
+    await sweepBelowBase(store, options);
+    expect(await heights()).toHaveLength(1_009);
+    await moveBase(store, 1_040, { keptHeight: 30 });
+    // The checkpoint moved to a header without certificate, which nothing proves any more.
+    expect(await heights()).toEqual(Array.from({ length: 17 }, (_, index) => 1_024 + index));
+    expect(await verdictOf(database)).toMatchObject({ problems: [], baseHeight: 1_040 });
+    await sweepBelowBase(store, options);
+    expect(await verdictOf(database)).toMatchObject({ problems: [], validHeight: 1_042 });
   });
 
   it("makes the files on a real disk smaller", async () => {

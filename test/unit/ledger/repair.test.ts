@@ -3,9 +3,10 @@
  * blocks of its peers it ends where it was. Quotes the table of src/ledger/repair.ts.
  */
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { encode } from "../../../src/base/format/codec.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import type { Database } from "../../../src/ledger/database.ts";
-import { recordKeys } from "../../../src/ledger/records.ts";
+import { putRecord, recordKeys } from "../../../src/ledger/records.ts";
 import { openRepaired } from "../../../src/ledger/repair.ts";
 import { LedgerStore } from "../../../src/ledger/store.ts";
 import type { AppendInput, Execute } from "../../../src/ledger/types.ts";
@@ -79,6 +80,23 @@ describe("repair of a store", () => {
     // Block 2 is only read by the rebuild.
     expect(store.tip.height).toBe(1);
     await expectHealed(store);
+  });
+
+  it("drops no block because a disk cannot be read at the moment", async () => {
+    await remove(recordKeys.block(6));
+    const fault = Object.assign(new Error("too many open files"), { code: "LEVEL_IO_ERROR" });
+    const unreadable: Database = {
+      ...database,
+      get: async (key) => {
+        if (key === recordKeys.block(5)) throw fault;
+        return database.get(key);
+      },
+    };
+    const before = await allKeys(database);
+    const refused = { code: "LEDGER_STORE_UNREADABLE", facts: { reason: "too many open files" } };
+    await expect(repaired(executeToys, unreadable)).rejects.toMatchObject(refused);
+    expect(await allKeys(database)).toEqual(before);
+    await expectHealed(await repaired());
   });
 
   it("leaves nothing of a dropped block behind, also when it changed no state", async () => {
@@ -170,6 +188,27 @@ describe("repair of a store", () => {
     const store = await repaired();
     expect(store.tip.height).toBe(6);
     await expectHealed(store);
+  });
+
+  it("takes a record of a later version neither for this one nor for damage", async () => {
+    const hash = new Uint8Array(32);
+    const later: readonly (readonly [key: string, payload: Uint8Array])[] = [
+      [recordKeys.base, encode([1, 3, hash])],
+      [recordKeys.tip, encode([1, hash, 6, hash])],
+    ];
+    for (const [record, payload] of later) {
+      const former = await database.get(record);
+      await database.batch([putRecord(record, payload)], { sync: true });
+      const before = await allKeys(database);
+      const unknown = { code: "LEDGER_VERSION_UNKNOWN", facts: { record, version: 1 } };
+      await expect(repaired()).rejects.toMatchObject(unknown);
+      expect(await allKeys(database)).toEqual(before);
+      await remove(record);
+      const value = former ?? new Uint8Array(0);
+      if (former !== undefined)
+        await database.batch([{ type: "put", key: record, value }], { sync: true });
+    }
+    await expectHealed(await repaired());
   });
 
   it("never repairs the store of another chain", async () => {

@@ -130,6 +130,17 @@ describe("a LevelDB that is opened anew under its users", () => {
     await rm(directory, { recursive: true });
   });
 
+  it("stays closed once it was closed: what is renewed later would never be closed again", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "loopledger-closed-"));
+    const database = await openDatabase(directory);
+    const [renewing, closing] = [database.renew?.(), database.close()];
+    await Promise.allSettled([renewing, closing]);
+    await expect(database.renew?.()).rejects.toMatchObject({ code: "LEDGER_STORE_CLOSED" });
+    // Nobody holds its lock.
+    await (await openDatabase(directory)).close();
+    await rm(directory, { recursive: true });
+  });
+
   it("(4) loses nothing that is written after a torn record, as the log is a new one", async () => {
     const directory = await mkdtemp(join(tmpdir(), "loopledger-torn-"));
     const real = await openDatabase(directory);

@@ -43,7 +43,12 @@ const honest = (height: number): FakePeer => ({
     ),
 });
 
-function follow(peers: Record<string, FakePeer>, divergesAt = -1, tickMs = 0) {
+function follow(
+  peers: Record<string, FakePeer>,
+  divergesAt = -1,
+  tickMs = 0,
+  members: readonly string[] = ["self"],
+) {
   const appended: number[] = [];
   const sink = {
     tip: { height: 0 },
@@ -90,6 +95,7 @@ function follow(peers: Record<string, FakePeer>, divergesAt = -1, tickMs = 0) {
     onFault: (reason) => faults.push(reason),
     patienceMs: 50,
     onCaughtUp: (names) => exhausted.push([...names]),
+    members: () => members,
   });
   return { follower, sink, appended, asked, faults, exhausted };
 }

@@ -45,6 +45,8 @@ describe("the configuration of a node", () => {
     ],
     ["p2p.peers.0.peerKey", valid.replace(did, "did:key:zzz"), '"did:key:zzz"'],
     ["genesis", valid.replace("genesis: genesis.json\n", ""), "nothing"],
+    // As long as the first time-out, it would cost every round of this node.
+    ["blockIntervalMs", `${valid}blockIntervalMs: 1000\n`, "1000"],
   ])("names %s, what was expected and what came", (key, text, got) => {
     const { code, facts } = errorOf(text);
     expect(code).toBe("CONFIG_INVALID");

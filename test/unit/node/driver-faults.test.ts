@@ -23,9 +23,31 @@ function proposalOf(block: Block, signer: Signer): Uint8Array {
 
 describe("the consensus driver among faults", () => {
   it("drops a proposal whose transactions are not those of its header", () => {
-    const { driver } = drive();
-    const block = { ...blockAt(1, zeroHash), transactions: [Uint8Array.of(1)] };
+    const { driver } = drive({ signer: undefined });
+    const block = { ...blockAt(1, zeroHash), transactions: [new Uint8Array(148)] };
     expect(() => driver.receive(proposalOf(block, sorted[0] as Signer))).toThrow("BLOCK_INVALID");
+  });
+
+  it("abstains from a block that it cannot run, and goes on", async () => {
+    let checks = 0;
+    const facts = { contract: "pure", method: "read", reason: "the engine died" };
+    const checkBlock = async () => {
+      checks += 1;
+      throw new LedgerError("CONTRACT_NODE_FAULT", facts);
+    };
+    const other = sorted[1] as Signer;
+    const proposers = () => [1, 2, 3, 0].map((index) => (sorted[index] as Signer).publicKey);
+    const { driver, sent } = drive({ ledger: { ...idleLedger(), checkBlock, proposers } });
+    driver.start();
+    const { header } = blockAt(1, zeroHash);
+    driver.receive(proposalOf(blockOf({ ...header, proposer: other.publicKey }, []), other));
+    await until(() => checks > 0);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(driver.status.halted).toBeUndefined();
+    expect(sent).toEqual([]);
+    for (const signer of sorted.slice(1, 3)) driver.receive(roundChangeOf(signer));
+    await until(() => sent.some((bytes) => decodeMessage(bytes).kind === "roundChange"));
+    await driver.stop();
   });
 
   it("goes on when a decided block cannot be appended as it came, and asks the peers", async () => {
@@ -70,11 +92,12 @@ describe("the consensus driver among faults", () => {
       },
     });
     const before = timers().length;
+    driver.start();
     // Entering round 1 signs and starts timers in one step.
     for (const other of [1, 2]) driver.receive(roundChangeOf(sorted[other] as Signer));
     while (!isWriting) await new Promise((resolve) => setImmediate(resolve));
     await driver.stop();
-    expect(timers().length).toBe(before);
+    expect(timers().length).toBeLessThanOrEqual(before);
   });
 
   it("(4) loses no event that comes at the very end of a step", async () => {
@@ -83,6 +106,7 @@ describe("the consensus driver among faults", () => {
       const { driver, sent } = drive({
         ledger: idleLedger(),
       });
+      driver.start();
       driver.noteAppended();
       for (let hop = 0; hop < hops; hop += 1) await undefined;
       driver.receive(roundChangeOf(sorted[1] as Signer));
@@ -99,6 +123,7 @@ describe("the consensus driver among faults", () => {
   it("listens before it signs, and does not vote when it hears its own key", async () => {
     const { driver, sent } = drive({ listenMs: 200 });
     driver.start();
+    driver.listen();
     const claim = { kind: "commit", height: 1, round: 0, blockHash: "33".repeat(32) } as const;
     const signature = proposer.sign(claimMessage(claim, chainId));
     driver.receive(encodeMessage({ ...claim, validator: proposer.publicKey, signature }));
@@ -108,6 +133,21 @@ describe("the consensus driver among faults", () => {
     expect(sent).toEqual([]);
   });
 
+  it("(6) signs nothing before it was started and could hear a peer", async () => {
+    const { driver, sent } = drive({ listenMs: 1 });
+    const turns = () => new Promise((resolve) => setTimeout(resolve, 20));
+    driver.listen();
+    for (const signer of sorted.slice(1)) driver.receive(roundChangeOf(signer));
+    driver.noteWork();
+    await turns();
+    driver.start();
+    await turns();
+    expect(sent).toEqual([]);
+    driver.listen();
+    await until(() => sent.length > 0);
+    await driver.stop();
+  });
+
   it("is not silenced by an echo of what its record holds, while it listens", async () => {
     const first = drive();
     first.driver.start();
@@ -115,6 +155,7 @@ describe("the consensus driver among faults", () => {
     await first.driver.stop();
     const { driver, sent } = drive({ listenMs: 20, record: first.records.at(-1) });
     driver.start();
+    driver.listen();
     for (const bytes of first.sent) driver.receive(bytes);
     await until(() => sent.length > 0 || driver.status.halted !== undefined);
     await driver.stop();

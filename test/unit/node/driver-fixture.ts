@@ -74,7 +74,6 @@ export function drive(overrides: Overrides = {}) {
     },
     record: undefined,
     isRecordLost: false,
-    hasForgotten: false,
     writeRecord: async (bytes) => {
       await new Promise((resolve) => setImmediate(resolve));
       records.push(decodeSigningRecord(bytes));

@@ -22,7 +22,7 @@ const record: SigningRecord = {
   proposal: undefined,
   prepared: undefined,
 };
-const kept = { record, hasForgotten: false };
+const kept = { record, isRecordLost: false };
 const atStart = new Probe(4, 2).state;
 const restored = new Probe(4, 2).feed({ kind: "restored", record }).state;
 
@@ -76,17 +76,17 @@ it("takes its own commit in a certificate for its own", () => {
 });
 
 it("notices nothing while it does not know what it signed, and all once it signed anew", () => {
-  const lost = { record: undefined, hasForgotten: true };
+  const lost = { record: undefined, isRecordLost: true };
   expect(inCertificate(atStart, certificateOf(0, [0, 1, 2], 7), lost)).toBe(false);
   expect(inCertificate(restored, certificateOf(0, [0, 1, 2], 7), lost)).toBe(true);
   // One of two slots was damaged: the other one may be older than what was signed.
-  const older = { record, hasForgotten: true };
+  const older = { record, isRecordLost: true };
   expect(inCertificate(restored, certificateOf(0, [0, 1, 2], 7), older)).toBe(false);
 });
 
 it("notices nothing on a node without a key", () => {
   const observer = new Probe(4, undefined).state;
-  const none = { record: undefined, hasForgotten: false };
+  const none = { record: undefined, isRecordLost: false };
   expect(inCertificate(observer, certificateOf(0, [0, 1, 2]), none)).toBe(false);
   expect(isKeyUsedElsewhere(observer, voteOf("prepare", 2, { round: 1, block: x }), none)).toBe(
     false,

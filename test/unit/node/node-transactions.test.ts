@@ -114,6 +114,16 @@ describe("own transactions of a node", () => {
     expect(bench.sent.map(({ nonce }) => nonce)).toEqual([5, 6]);
   });
 
+  it("are not sent when they could have no effect any more, and not signed anew then", async () => {
+    const bench = new Bench();
+    bench.answer = () => ({ status: "dropped", code: "TRANSACTION_EXPIRED" });
+    let looks = 0;
+    bench.transactions.submit({ ...call, isMoot: () => true });
+    bench.transactions.submit({ ...call, argsJson: "{}", isMoot: () => ++looks > 2 });
+    await bench.idle();
+    expect(bench.sent.map(({ argsJson }) => argsJson)).toEqual(["{}", "{}"]);
+  });
+
   it("are given up after five signings", async () => {
     const bench = new Bench();
     bench.answer = () => ({ status: "dropped", code: "TRANSACTION_EXPIRED" });

@@ -3,15 +3,14 @@
  * record is read back; a write that was interrupted leaves the record before it and raises no
  * doubt; damage does.
  */
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { isLedgerError } from "../../../src/base/errors.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { SigningRecordFile } from "../../../src/node/signing-record-file.ts";
-import { judgeRecord } from "../../../src/node/votes.ts";
+import { type FoundRecord, judgeRecord } from "../../../src/node/votes.ts";
 
 const sectorBytes = 512;
 const fresh = () => join(mkdtempSync(join(tmpdir(), "record-")), "signing-record");
@@ -83,10 +82,27 @@ describe("the signing record", () => {
       const value = sectors === 0 ? 4 : 3;
       expect(await found(path), `without ${sectors}`).toMatchObject({ value, isTorn: false });
     }
-    for (let length = 0; length < next.length; length += 41) {
+    for (let length = sectorBytes; length < next.length; length += 41) {
       writeFileSync(`${path}.a`, next.subarray(0, length));
       expect(await found(path), `${length} bytes`).toMatchObject({ value: 3, isTorn: false });
     }
+  });
+
+  it("(4) takes a slot that is gone or emptied beside a later record for the newest", async () => {
+    const path = fresh();
+    await SigningRecordFile.create(path);
+    // Beside the first record there never was another.
+    expect((await found(path)).isTorn).toBe(false);
+    await writeAll(path, [2, 3, 4]);
+    const newest = `${path}.a`;
+    writeFileSync(newest, "");
+    expect(await found(path)).toEqual({ value: 3, isLost: false, isTorn: true });
+    writeFileSync(newest, Buffer.alloc(100, 1));
+    expect(await found(path)).toEqual({ value: 3, isLost: false, isTorn: true });
+    rmSync(newest);
+    expect(await found(path)).toEqual({ value: 3, isLost: false, isTorn: true });
+    await writeAll(path, [5]);
+    expect(await found(path)).toEqual({ value: 5, isLost: false, isTorn: false });
   });
 
   it("(2) says when a slot is damaged, for it may have been the newest", async () => {
@@ -120,12 +136,25 @@ describe("the signing record", () => {
     expect(await reread(path)).toBe(3);
   });
 
-  it("refuses to open when both slots are damaged, for nobody knows then what was signed", async () => {
+  it("counts as lost when no slot is whole, keeps them for people, and begins anew", async () => {
     const path = fresh();
-    await writeAll(path, [1, 2]);
-    for (const slot of ["a", "b"]) writeFileSync(`${path}.${slot}`, Buffer.alloc(1_000, 7));
-    const error = await SigningRecordFile.open(path).catch((caught: unknown) => caught);
-    expect(isLedgerError(error, "SIGNING_RECORD_CORRUPT")).toBe(true);
+    await writeAll(path, [1, 2, 3, 4, 5]);
+    for (const slot of ["a", "b"]) {
+      const bytes = readFileSync(`${path}.${slot}`);
+      writeFileSync(
+        `${path}.${slot}`,
+        Buffer.concat([Buffer.alloc(sectorBytes, 7), bytes.subarray(512)]),
+      );
+    }
+    // Whoever creates a key finds what is there, damaged or not, and leaves it.
+    await SigningRecordFile.create(path);
+    expect(await found(path)).toEqual({ value: undefined, isLost: true, isTorn: false });
+    const aside = readdirSync(join(path, "..")).filter((name) => name.endsWith("damaged"));
+    expect(aside).toHaveLength(2);
+    for (const value of [6, 7, 8]) {
+      await writeAll(path, [value]);
+      expect(await found(path)).toEqual({ value, isLost: false, isTorn: false });
+    }
   });
 
   it("counts as lost once it is put aside, and is not deleted", async () => {
@@ -187,15 +216,22 @@ describe("a signing record on a full disk", () => {
 });
 
 describe("the judgement of a record", () => {
-  const judge = (isTorn: boolean, validators: number) =>
+  const judge = (found: Partial<FoundRecord>, validators: number, acceptLostVotes = false) =>
     judgeRecord(
-      { record: Uint8Array.of(1), isLost: false, isTorn },
-      { validators, acceptLostVotes: false, log: silentLog },
-    );
+      { record: Uint8Array.of(1), isLost: false, isTorn: false, ...found },
+      { validators, acceptLostVotes, log: silentLog },
+    ).loss;
 
   it("takes a damaged one for lost, and for good where nobody can tell the tip", () => {
-    expect(judge(false, 2).isLost).toBe(false);
-    expect(judge(true, 4).isLost).toBe(true);
-    expect(() => judge(true, 2)).toThrow("NODE_VOTES_LOST");
+    expect(judge({}, 2)).toBeUndefined();
+    expect(judge({ isTorn: true }, 4)).toEqual({ hiddenHeights: 2 });
+    expect(judge({ isLost: true, record: undefined }, 3)).toEqual({ hiddenHeights: 2 });
+    expect(() => judge({ isTorn: true }, 2)).toThrow("NODE_VOTES_LOST");
+  });
+
+  it("has the tip learnt all the same when the operator says that no vote is hidden", () => {
+    for (const validators of [1, 2, 4])
+      expect(judge({ isLost: true }, validators, true)).toEqual({ hiddenHeights: 0 });
+    expect(judge({}, 1, true)).toBeUndefined();
   });
 });

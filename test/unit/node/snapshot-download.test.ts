@@ -17,8 +17,9 @@ import {
 } from "../../../src/node/snapshot-directory.ts";
 import { SnapshotDownload, type SnapshotPeers } from "../../../src/node/snapshot-download.ts";
 import { SnapshotNeed } from "../../../src/node/snapshot-need.ts";
+import { realTimers } from "../../../src/node/timers.ts";
 import { TestChain, testGenesis, testVerifier } from "../../helpers/chain.ts";
-import { memoryDatabase } from "../../helpers/databases.ts";
+import { allKeys, memoryDatabase } from "../../helpers/databases.ts";
 
 const genesis = testGenesis("test ledger", { snapshotInterval: 16 });
 const context = { genesis, verifier: testVerifier };
@@ -147,6 +148,44 @@ describe("the download of a snapshot", () => {
     const { height } = await fetchFrom({ a: forgetful, b: forgetful }, other);
     expect(height).toBe(32);
     await expectWhole(other);
+  });
+
+  it("is begun anew when the disk did not keep what was written", async () => {
+    const database = memoryDatabase();
+    const writer = await SnapshotWriter.open(database, context);
+    await writer.begin((await source.manifest(32)) as Uint8Array);
+    while (writer.next !== undefined)
+      await writer.add((await source.chunk(32, writer.next)) as Uint8Array);
+    const [key] = (await allKeys(database)).filter((each) => each.startsWith("s/"));
+    const record = await database.get(key as string);
+    const damaged = Uint8Array.from(record as Uint8Array);
+    damaged[damaged.length - 1] = (damaged.at(-1) as number) ^ 1;
+    await database.batch([{ type: "put", key: key as string, value: damaged }], { sync: true });
+    expect((await fetchFrom({ a: {} }, database)).height).toBe(32);
+    await expectWhole(database);
+  });
+
+  it("asks a peer that kept it waiting seldom, and says which one", async () => {
+    let nowMs = 0;
+    const silent = new LedgerError("P2P_SYNC_FAILED", { peer: "a", request: "chunk", reason: "" });
+    const keepWaiting = () => {
+      nowMs += 20_000;
+      return Promise.reject(silent);
+    };
+    const { peers, asked } = network({ a: { manifest: keepWaiting, chunk: keepWaiting }, b: {} });
+    const writer = await SnapshotWriter.open(memoryDatabase(), context);
+    const { signal } = new AbortController();
+    const named: unknown[] = [];
+    const warn = (facts: object) => named.push(facts);
+    const timers = { ...realTimers, nowMs: () => nowMs };
+    const wait = async (delayMs: number) => {
+      nowMs += delayMs;
+    };
+    const parts = { peers, writer, context, log: { ...log, warn }, signal, wait, timers };
+    expect(await new SnapshotDownload(parts).run({ aboveHeight: 0 })).toBe(32);
+    expect(asked.a).toBeUndefined();
+    expect(nowMs).toBeLessThan(40_000);
+    expect(named).toMatchObject([{ peer: "a", restMs: 200_000 }]);
   });
 
   it("ends without one when nobody has any", async () => {

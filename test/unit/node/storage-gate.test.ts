@@ -1,9 +1,15 @@
 /** Claims about the gate between a node and its disk: invariants of src/node/storage-gate.ts. */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { assert } from "../../../src/base/assert.ts";
 import { LedgerError } from "../../../src/base/errors.ts";
 import { limits } from "../../../src/base/limits.ts";
 import { silentLog } from "../../../src/base/log.ts";
+import type { NodeConfig } from "../../../src/node/config.ts";
 import { StorageGate } from "../../../src/node/storage-gate.ts";
+import { storagePlaces } from "../../../src/node/storage-places.ts";
 import type { Timers } from "../../../src/node/timers.ts";
 
 /** Time that the test moves. */
@@ -54,12 +60,17 @@ function make() {
   const timers = new TestTimers();
   const disk = {
     freeBytes: 0,
+    askError: undefined as unknown,
     isBroken: true,
     mends: [] as number[],
     mendError: undefined as unknown,
   };
+  const freeBytes = async () => {
+    if (disk.askError !== undefined) throw disk.askError;
+    return disk.freeBytes;
+  };
   const gate = new StorageGate({
-    places: [{ directory: "d", freeBytes: async () => disk.freeBytes }],
+    places: [{ directory: "d", bytesMin: limits.storageRoomBytesMin, freeBytes }],
     mend: async () => {
       disk.mends.push(timers.nowMs());
       if (disk.mendError !== undefined) throw disk.mendError;
@@ -75,6 +86,21 @@ function make() {
 }
 
 describe("the gate to the disk", () => {
+  it("mends nothing once it was stopped, also while it looked for room", async () => {
+    const { gate, write, disk, timers } = make();
+    const waiting = gate.pass(write).catch((error: unknown) => error);
+    await settled();
+    Object.defineProperty(disk, "freeBytes", {
+      get: () => {
+        gate.stop();
+        return limits.storageRoomBytesMin;
+      },
+    });
+    await timers.pass(1_000);
+    expect(await waiting).toMatchObject({ code: "NODE_STOPPED" });
+    expect([disk.mends, timers.pending]).toEqual([[], 0]);
+  });
+
   it("lets through what works, and what fails for another reason", async () => {
     const { gate } = make();
     expect(await gate.pass(async () => 7)).toBe(7);
@@ -136,6 +162,43 @@ describe("the gate to the disk", () => {
     expect(timers.pending).toBe(0);
   });
 
+  it.each([
+    ["room", "EIO: i/o error, statfs"],
+    ["room", "ENOENT: no such file or directory, statfs"],
+    ["ledger", "IO error: while closing"],
+  ])("(5) outlives a disk that fails when it is asked for its %s: %s", async (asked, text) => {
+    const { timers, disk, gate, write } = make();
+    disk.freeBytes = limits.storageRoomBytesMin;
+    const error = Object.assign(new Error(text), { code: text.slice(0, text.indexOf(":")) });
+    if (asked === "room") disk.askError = error;
+    else disk.mendError = error;
+    const passing = gate.pass(write);
+    await settled();
+    await timers.pass(60_000);
+    expect(gate.closedBecause).toContain(text);
+    disk.askError = undefined;
+    disk.mendError = undefined;
+    disk.isBroken = false;
+    await timers.pass(8_000);
+    expect(await passing).toBe("written");
+    expect(await gate.pass(write)).toBe("written");
+  });
+
+  it("(5) ends by a bug: nothing would ever mend it", async () => {
+    const { timers, disk, gate, write } = make();
+    disk.freeBytes = limits.storageRoomBytesMin;
+    const passing = gate.pass(write);
+    const refused = expect(passing).rejects.toThrow("one is one");
+    await settled();
+    try {
+      assert(false, "one is one");
+    } catch (bug) {
+      disk.mendError = bug;
+    }
+    await timers.pass(1_000);
+    await refused;
+  });
+
   it("tells whoever waits when no waiting helps", async () => {
     const { timers, disk, gate, write } = make();
     disk.freeBytes = limits.storageRoomBytesMin;
@@ -149,5 +212,23 @@ describe("the gate to the disk", () => {
     await expect(gate.pass(write)).rejects.toMatchObject(refused);
     expect(gate.closedBecause).toContain("LEDGER_HOLE");
     expect(timers.pending).toBe(0);
+  });
+});
+
+describe("the places of a node", () => {
+  it("need little room where the signing record is: a volume for keys is small", async () => {
+    const root = mkdtempSync(join(tmpdir(), "loopledger-places-"));
+    const keys = join(root, "keys");
+    mkdirSync(keys);
+    const config = { ledgerDirectory: root, validatorKeyFile: join(keys, "v.key") } as NodeConfig;
+    const places = storagePlaces(config);
+    expect(places.map(({ directory, bytesMin }) => [directory, bytesMin])).toEqual([
+      [root, 32 * 1_024 * 1_024],
+      [keys, 256 * 1_024],
+    ]);
+    for (const place of places) expect(await place.freeBytes()).toBeGreaterThan(0);
+    expect(storagePlaces({ ...config, validatorKeyFile: undefined } as NodeConfig)).toHaveLength(1);
+    rmSync(root, { recursive: true });
+    await expect(places[1]?.freeBytes()).rejects.toThrow("ENOENT");
   });
 });

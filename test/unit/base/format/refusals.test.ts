@@ -148,6 +148,23 @@ describe("a header, block or receipt", () => {
   });
 });
 
+describe("the transactions of a block", () => {
+  const [header = null] = tupleOf(golden.block.bytes);
+  const blockWith = (...transactions: Uint8Array[]) =>
+    refusal(() => decodeBlock(encode([header, transactions])));
+
+  it("are refused below the length of the shortest that can be signed, and none above it", () => {
+    const key = new Uint8Array(32);
+    const body = encode([0, key, key, 1, 0, "a", "a", "0", 1]);
+    const shortest = encode([body, new Uint8Array(64)]);
+    expect(decodeTransaction(shortest).argsJson).toBe("0");
+    expect(shortest).toHaveLength(limits.transactionBytesMin);
+    expect(blockWith(shortest)).toBeUndefined();
+    expect(blockWith(shortest, shortest.subarray(1))).toBe("block.transactions[1]: ");
+    expect(blockWith(new Uint8Array(0))).toBe("block.transactions[0]: ");
+  });
+});
+
 describe("a certificate", () => {
   const certificate = tupleOf(golden.certificate.bytes);
   const signatures = certificate[3] as readonly (readonly Value[])[];
@@ -179,6 +196,27 @@ describe("a consensus message", () => {
     expect(message(replaced(roundChange, 2, null))).toBe("round change: prepared");
     expect(message(replaced(roundChange, 3, null))).toBe("round change: prepared");
     expect(message(replaced(replaced(roundChange, 2, null), 3, null))).toBeUndefined();
+  });
+
+  it("that names a signer twice in one list is refused", () => {
+    const vote = claimAt(1);
+    const others = [1, 2].map((byte) => new Uint8Array(32).fill(byte));
+    const votes = others.map((signer) => replaced(vote, 3, signer));
+    const changes = others.map((signer) => replaced(roundChange, 4, signer));
+    const blockBytes = hexToBytes(golden.block.bytes);
+    const [validator = null, signature = null] = vote.slice(3);
+    const proposal = (roundChanges: Value, prepares: Value) =>
+      refusal(() =>
+        decodeMessage(encode([0, 1, 1, validator, signature, blockBytes, roundChanges, prepares])),
+      );
+    const prepares = (list: Value) =>
+      refusal(() => decodeMessage(encode([3, roundChange, null, list])));
+    expect(proposal(changes, votes)).toBeUndefined();
+    expect(prepares(votes)).toBeUndefined();
+    const again = { vote: [...votes, votes[0]], change: [...changes, changes[0]] };
+    expect(proposal(again.change as Value, votes)).toBe("consensus message: roundChanges");
+    expect(proposal(changes, again.vote as Value)).toBe("consensus message: prepares");
+    expect(prepares(again.vote as Value)).toBe("consensus message: prepares");
   });
 
   it("with a round beyond all sense or an unknown kind is refused", () => {

@@ -1,0 +1,100 @@
+/** Bugs in catching up, in what follows from a lost signing record, and in telling that a clock is off. */
+import type { Mutant } from "./mutant.ts";
+
+const follower = "node/chain-follower.ts";
+const shell = "node/shell.ts";
+const votes = "node/votes.ts";
+
+/** The bugs. */
+export const catchingUpMutants: readonly Mutant[] = [
+  {
+    name: "a peer that lied is asked again at once",
+    file: follower,
+    replace: "this.#penalties.set(peer, this.#clock.nowMs() + penaltyMs);",
+    by: "this.#penalties.set(peer, this.#clock.nowMs() - penaltyMs);",
+  },
+  {
+    name: "blocks of a range not held against their heights",
+    file: follower,
+    replace: "if (block.header.height !== expected)",
+    by: "if (block.header.height < 0)",
+  },
+  {
+    name: "an empty answer taken for progress",
+    file: follower,
+    replace: "if (blocks.length === 0 && this.#sink.tip.height < from)",
+    by: "if (blocks.length < 0)",
+  },
+  {
+    name: "blocks appended after the stop",
+    file: follower,
+    replace: "if (this.#stopped || block.header.height <= this.#sink.tip.height) return;",
+    by: "if (block.header.height <= this.#sink.tip.height) return;",
+  },
+  {
+    name: "peers asked on and on after a fault of this node",
+    file: follower,
+    replace: "this.#restUntilMs = this.#clock.nowMs() + faultRestMs;",
+    by: "this.#restUntilMs = this.#clock.nowMs() - faultRestMs;",
+  },
+  {
+    name: "a fault of this node blamed on the peer",
+    file: follower,
+    replace: "if (isOwnFault(error)) this.#onOwnFault(error);",
+    by: "if (isOwnFault(error) && this.#stopped) this.#onOwnFault(error);",
+  },
+  {
+    name: "who could not be asked counts as having nothing more",
+    file: follower,
+    replace: 'if (outcome !== "progress") return outcome === "lied";',
+    by: 'if (outcome !== "progress") return true;',
+  },
+  {
+    name: "votes again when one other told its tip",
+    file: shell,
+    replace: "if (answered.length < enough) return;",
+    by: "if (answered.length < Math.min(1, enough)) return;",
+  },
+  {
+    name: "votes right above the tip after a lost record",
+    file: shell,
+    replace: "driver.resumeSigningAbove(ledger.tip.height + votes.loss.hiddenHeights);",
+    by: "driver.resumeSigningAbove(ledger.tip.height);",
+  },
+  {
+    name: "candidates tell the tip",
+    file: shell,
+    replace: "const answered = others.filter(({ peer }) => peers.includes(peer));",
+    by: "const answered = peers.filter((peer) => peer !== peerKey);",
+  },
+  {
+    name: "a node tells itself the tip",
+    file: shell,
+    replace: "const others = members().filter(({ peer }) => peer !== peerKey);",
+    by: 'const others = members().filter(({ peer }) => peer !== "" || peerKey === "");',
+  },
+  {
+    name: "a damaged record taken for whole",
+    file: votes,
+    replace: "if (!found.isLost && !found.isTorn) return",
+    by: "if (!found.isLost) return",
+  },
+  {
+    name: "a lost record is thought to hide nothing",
+    file: votes,
+    replace: "hiddenHeights: acceptLostVotes ? 0 : hiddenHeights",
+    by: "hiddenHeights: acceptLostVotes ? hiddenHeights : 0",
+  },
+  {
+    name: "starts without its record where the others are no quorum",
+    file: votes,
+    replace: "if (!acceptLostVotes && others < quorum)",
+    by: "if (acceptLostVotes && others < quorum)",
+  },
+  {
+    name: "a clock that is off is not told",
+    file: "node/clock-reasons.ts",
+    replace: "if (isWithin) return [];",
+    by: "if (isWithin || aheadMs !== 0) return [];",
+  },
+];
