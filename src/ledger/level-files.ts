@@ -5,7 +5,7 @@
  * | file | what is checked | a flipped byte is found |
  * |---|---|---|
  * | `*.log`, `MANIFEST-*` | checksum, length and order of every fragment, zero padding | everywhere |
- * | `*.ldb`, `*.sst` | see level-table.ts | everywhere |
+ * | `*.ldb`, `*.sst` that the manifest names | see level-table.ts | everywhere |
  * | `CURRENT` | one line that names a manifest that is there | everywhere |
  * | `LOCK`, `LOG`, `LOG.old` | nothing: empty, and text for people | no; they hold no data |
  *
@@ -18,6 +18,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { maskedCrc32c } from "./crc32c.ts";
+import { liveTables } from "./level-manifest.ts";
 import { isFinished, isWalkable, tableProblem } from "./level-table.ts";
 
 /** A place in a file that is not as LevelDB wrote it. */
@@ -28,6 +29,7 @@ export type FileProblem = {
   readonly reason: string;
 };
 
+const tableName = /^\d+\.(ldb|sst)$/;
 const logBlockBytes = 32 * 1024;
 const headBytes = 7;
 
@@ -42,8 +44,10 @@ const last = 4;
 /** Checks all files of a directory; gives at most one problem a file. */
 export async function checkLevelFiles(directory: string): Promise<FileProblem[]> {
   const files = (await readdir(directory)).sort();
+  const unused = await unusedTables(directory, files);
   const problems: FileProblem[] = [];
   for (const file of files) {
+    if (unused.has(file)) continue;
     const problem = await fileProblem(directory, file, files);
     if (problem !== undefined) problems.push({ file, ...problem });
   }
@@ -57,7 +61,7 @@ export async function checkLevelFiles(directory: string): Promise<FileProblem[]>
 export async function damagedTables(directory: string): Promise<FileProblem[]> {
   const problems: FileProblem[] = [];
   for (const file of (await readdir(directory)).sort()) {
-    if (!/^\d+\.(ldb|sst)$/.test(file)) continue;
+    if (!tableName.test(file)) continue;
     const bytes = await readFile(join(directory, file));
     const problem = isFinished(bytes) ? tableProblem(bytes) : undefined;
     if (problem !== undefined) problems.push({ file, ...problem });
@@ -86,6 +90,25 @@ function isEnd({ offset, reason }: Problem, bytes: Buffer): boolean {
   return reason === tornReason || bytes.subarray(offset).every((byte) => byte === 0);
 }
 
+/**
+ * Names the tables that no manifest in use names: no data is in them, and a process that ended in
+ * the middle of making one leaves it unfinished. Where the manifest is damaged, all count as used.
+ */
+async function unusedTables(
+  directory: string,
+  files: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const none = new Set<string>();
+  if (!files.includes("CURRENT")) return none;
+  const name = (await readFile(join(directory, "CURRENT"), "latin1")).trimEnd();
+  if (!files.includes(name)) return none;
+  const manifest = await readFile(join(directory, name));
+  const live = logProblem(manifest) === undefined ? liveTables(manifest) : undefined;
+  if (live === undefined) return none;
+  const isUnused = (file: string) => tableName.test(file) && !live.has(Number.parseInt(file, 10));
+  return new Set(files.filter(isUnused));
+}
+
 /** Names the finished tables over which LevelDB may end the process, see `isWalkable`. */
 export async function fatalTables(directory: string): Promise<string[]> {
   const names: string[] = [];
@@ -103,7 +126,7 @@ async function fileProblem(
 ): Promise<Problem | undefined> {
   if (/^(\d+\.log|MANIFEST-\d+)$/.test(file))
     return logProblem(await readFile(join(directory, file)));
-  if (/^\d+\.(ldb|sst)$/.test(file)) return tableProblem(await readFile(join(directory, file)));
+  if (tableName.test(file)) return tableProblem(await readFile(join(directory, file)));
   if (file !== "CURRENT") return undefined;
   const text = await readFile(join(directory, file), "latin1");
   if (/^MANIFEST-\d+\n$/.test(text) && files.includes(text.trimEnd())) return undefined;

@@ -24,7 +24,6 @@ export function equivocationReporter(parts: {
     const place = { validator: didOf(validator), kind, height, round };
     log.error(place, "a validator signed two different messages for one place");
     const isMoot = () => isOnRecord(ledger.state, place);
-    if (isMoot()) return;
     const argsJson = encodeEquivocation(pair, ledger.chainId);
     submit({ method: "reportEquivocation", argsJson, isMoot });
   };

@@ -16,6 +16,7 @@ import { limits } from "../base/limits.ts";
 import type { Clock, Log } from "../base/log.ts";
 import type { SenderInfo, TransactionStatus } from "../ledger/ledger-types.ts";
 import { surface } from "./crash.ts";
+import { isPassing } from "./own-fault.ts";
 import { type Cancel, realTimers, type Timers } from "./timers.ts";
 
 /** A call of a method of the system contract. */
@@ -114,10 +115,9 @@ export class NodeTransactions {
     const { log } = this.#parts;
     const { method } = call;
     for (let signing = 1; signing <= signingsMax && !this.#stopped; signing += 1) {
-      if (call.isMoot?.() === true) return;
-      const transaction = this.#sign(call);
+      const transaction = await this.#patiently(() => this.#sign(call));
       if (transaction === undefined) {
-        log.debug({ method }, "own call dropped: this node is no sender of the ledger");
+        log.debug({ method }, "own call dropped: it is moot, or this node is no sender");
         return;
       }
       const ending = await this.#follow(transaction);
@@ -127,8 +127,22 @@ export class NodeTransactions {
     }
   }
 
-  #sign({ method, argsJson }: SystemCall): Transaction | undefined {
+  /** Reads a ledger that is closed for a moment while its disk is mended, as soon as it can. */
+  async #patiently<T>(read: () => T | Promise<T>): Promise<T | undefined> {
+    while (!this.#stopped) {
+      try {
+        return await read();
+      } catch (error) {
+        if (!isPassing(error)) throw error;
+        await this.#pause();
+      }
+    }
+    return undefined;
+  }
+
+  #sign({ method, argsJson, isMoot }: SystemCall): Transaction | undefined {
     const { ledger, signer, clock } = this.#parts;
+    if (isMoot?.() === true) return undefined;
     const info = ledger.senderInfo(signer.publicKey);
     if (info.entry?.status !== "active") return undefined;
     const { chainId, tip } = ledger;
@@ -143,7 +157,8 @@ export class NodeTransactions {
   /** @returns The outcome, `again` when it must be signed anew, nothing when it was given up. */
   async #follow({ id, bytes }: Transaction): Promise<string | undefined> {
     for (let look = 0; !this.#stopped; look += 1) {
-      const status = await this.#parts.ledger.status(id);
+      const status = await this.#patiently(() => this.#parts.ledger.status(id));
+      if (status === undefined) return undefined;
       if (status.status === "final") return status.receipt.outcome;
       if (status.status === "dropped" && !passing.has(status.code)) return "again";
       const isDue = status.status !== "pending" || look % resendLooks === 0;
@@ -161,7 +176,7 @@ export class NodeTransactions {
       return undefined;
     } catch (error) {
       if (!isLedgerError(error)) throw error;
-      return passing.has(error.code) ? undefined : error.code;
+      return isPassing(error) || passing.has(error.code) ? undefined : error.code;
     }
   }
 

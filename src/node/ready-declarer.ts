@@ -12,6 +12,7 @@ import { readRow } from "../ledger/system/tables.ts";
 import type { FollowerStatus } from "./chain-follower.ts";
 import type { Membership } from "./membership.ts";
 import type { NodeTransactions } from "./node-transactions.ts";
+import { isPassing } from "./own-fault.ts";
 import { type Cancel, realTimers, type Timers } from "./timers.ts";
 
 type Parts = {
@@ -48,6 +49,15 @@ export class ReadyDeclarer {
 
   /** Says that the node is ready, if it is and that is not on record. */
   look(): void {
+    try {
+      this.#look();
+    } catch (error) {
+      // The ledger is closed for a moment while its disk is mended: the next look is soon.
+      if (!isPassing(error)) throw error;
+    }
+  }
+
+  #look(): void {
     const { ledger, membership, validator, peerKey, transactions } = this.#parts;
     const self = membership
       .candidates()

@@ -10,7 +10,9 @@
  * (2) What waits is tried again until it is done, or the gate ends: nothing is skipped.
  * (3) The gate opens only after `mend` succeeded and every place has the room it needs.
  * (4) What is no fault of the disk passes through at once: the gate judges nothing else.
- * (5) Once closed, it ends only by `stop`, by damage that no waiting mends, or by a bug: all else
+ * (5) `closedBecause` stays until a write succeeded, or nothing waits: a disk that claims to have
+ *     room and takes nothing does not look well in between.
+ * (6) Once closed, it ends only by `stop`, by damage that no waiting mends, or by a bug: all else
  *     that a failing disk may say, also when it is asked for its room, passes.
  */
 import { AssertionError } from "../base/assert.ts";
@@ -60,9 +62,12 @@ const lastingCodes: ReadonlySet<string> = new Set<ErrorCode>([
   "LEDGER_STATE_CORRUPT",
 ]);
 
-/** Time until the first try to go on, and the longest between two: each closes the database. */
+/**
+ * Time until the first try to go on, and the longest between two: each closes the database. To ask
+ * for room costs nothing, so that is done every `retryMsMin`.
+ */
 const retryMsMin = 1_000;
-const retryMsMax = 8_000;
+const retryMsMax = 4_000;
 
 /** Tells whether an error says that the disk cannot be written at the moment. */
 function isStorageFault(error: unknown): boolean {
@@ -79,6 +84,7 @@ function isLasting(error: unknown): boolean {
 export class StorageGate {
   readonly #parts: StorageGateParts;
   readonly #timers: Timers;
+  #isClosed = false;
   #closedBecause: string | undefined;
   #waiting: { readonly goOn: () => void; readonly giveUp: (error: unknown) => void }[] = [];
   #retryMs = retryMsMin;
@@ -105,7 +111,7 @@ export class StorageGate {
       await this.#open();
       try {
         const result = await write();
-        this.#retryMs = retryMsMin;
+        if (!this.#isClosed) this.#onWell();
         return result;
       } catch (error) {
         if (!isStorageFault(error)) throw error;
@@ -121,25 +127,32 @@ export class StorageGate {
 
   #open(): Promise<void> {
     if (this.#end !== undefined) return Promise.reject(this.#end.error);
-    if (this.#closedBecause === undefined) return Promise.resolve();
+    if (!this.#isClosed) return Promise.resolve();
     return new Promise((goOn, giveUp) => this.#waiting.push({ goOn, giveUp }));
   }
 
   #close(error: unknown): void {
     const isNews = this.#closedBecause === undefined;
-    this.#closedBecause = String(error);
-    if (!isNews || this.#end !== undefined) return;
-    this.#parts.log.error(
-      { reason: this.#closedBecause },
-      "cannot write to disk: this node takes no part until it can",
-    );
+    const reason = String(error);
+    this.#closedBecause = reason;
+    if (this.#isClosed || this.#end !== undefined) return;
+    this.#isClosed = true;
+    if (isNews) {
+      const message = "cannot write to disk: this node takes no part until it can";
+      this.#parts.log.error({ reason }, message);
+    }
     this.#retryLater();
   }
 
+  #onWell(): void {
+    this.#retryMs = retryMsMin;
+    if (this.#closedBecause === undefined) return;
+    this.#closedBecause = undefined;
+    this.#parts.log.warn({}, "the disk can be written again: this node goes on");
+  }
+
   #retryLater(): void {
-    const delayMs = this.#retryMs;
-    this.#retryMs = Math.min(2 * delayMs, retryMsMax);
-    this.#cancelRetry = this.#timers.after(delayMs, () => void this.#retry());
+    this.#cancelRetry = this.#timers.after(this.#retryMs, () => void this.#retry());
   }
 
   async #retry(): Promise<void> {
@@ -147,6 +160,7 @@ export class StorageGate {
       await this.#checkRoom();
       // Who stopped the gate meanwhile closes the ledger.
       if (this.#end !== undefined) return;
+      this.#retryMs = Math.min(2 * this.#retryMs, retryMsMax);
       await this.#parts.mend();
     } catch (error) {
       this.#closedBecause = String(error);
@@ -155,8 +169,8 @@ export class StorageGate {
       return;
     }
     if (this.#end !== undefined) return;
-    this.#closedBecause = undefined;
-    this.#parts.log.warn({}, "the disk can be written again: this node goes on");
+    this.#isClosed = false;
+    if (this.#waiting.length === 0) this.#onWell();
     for (const { goOn } of this.#waiting.splice(0)) goOn();
   }
 

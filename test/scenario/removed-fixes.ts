@@ -66,8 +66,8 @@ export const removedFixes: readonly RemovedFix[] = [
     edits: [
       edit(
         "consensus/step.ts",
-        'return state.phase === "decided" ? unchanged(state) : onCurrentMessage(state, message);',
-        "return onCurrentMessage(state, message);",
+        'const isLate = height < state.height || state.phase === "decided";',
+        "const isLate = height < state.height;",
       ),
       edit("consensus/rules.ts", 'if (state.phase === "decided") return undefined;\n  for', "for"),
     ],

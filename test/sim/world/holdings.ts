@@ -33,7 +33,7 @@ export type HoldingsOptions = {
 };
 
 /** A closed gate opens within this after the disk can be written: its longest wait and some. */
-const reopensMs = 14_000;
+const reopensMs = 8_000;
 /** A process hears of a refused write in the same moment; what follows takes a few turns. */
 const heardMs = 100;
 const totalKeys = 8;
@@ -144,9 +144,10 @@ export class Holdings {
     const refused = this.#refused.get(node);
     const reason = running?.gate.closedBecause;
     const isAble = running !== undefined && life?.isPaused === false && disk.full.size === 0;
-    if (running === undefined || refused?.running !== running || disk.full.size === 0)
-      this.#refused.delete(node);
-    else if (life?.isPaused === false && time.nowMs - refused.atMs > heardMs && !reason)
+    // Once it said so, it may go on as soon as another write succeeds, such as in another place.
+    const isOver = disk.full.size === 0 || reason !== undefined;
+    if (refused === undefined || refused.running !== running || isOver) this.#refused.delete(node);
+    else if (life?.isPaused === false && time.nowMs - refused.atMs > heardMs)
       throw new Violation("disk", `node ${node.index} does not say that it cannot write`);
     if (!isAble || reason === undefined) this.#idle.delete(node);
     else if (time.nowMs - (this.#idle.get(node) ?? time.nowMs) > reopensMs)

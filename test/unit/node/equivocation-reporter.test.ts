@@ -37,14 +37,14 @@ describe("the reporter of equivocations", () => {
     expect(calls[0]?.isMoot?.()).toBe(false);
   });
 
-  it("submits nothing that is on record, nor once enough of the validator is", () => {
+  it("has calls dropped that are on record, or once enough of the validator is", () => {
     const known = reporterOver([placeOf(7)]);
     known.report(pairAt(7));
-    expect(known.calls).toEqual([]);
+    expect(known.calls.map((call) => call.isMoot?.())).toEqual([true]);
     const heights = Array.from({ length: limits.equivocationsPerValidatorMax }, (_, at) => at + 10);
     const full = reporterOver(heights.map(placeOf));
     full.report(pairAt(7));
-    expect(full.calls).toEqual([]);
+    expect(full.calls.map((call) => call.isMoot?.())).toEqual([true]);
   });
 
   it("lets a call that waits be dropped once another node's report is recorded", () => {

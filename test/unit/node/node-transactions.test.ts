@@ -28,6 +28,8 @@ const soon: Timers = {
 class Bench {
   readonly sent: Transaction[] = [];
   isEnrolled = true;
+  /** The ledger cannot be read for so many looks. */
+  closedFor = 0;
   nonceHighest = 4;
   /** Answers by how often a transaction was looked at. */
   answer: (transaction: Transaction, looks: number) => TransactionStatus = () => final;
@@ -38,14 +40,20 @@ class Bench {
     ledger: {
       chainId: zeroHash,
       tip: { timestampMs: 5_000 },
-      senderInfo: () => ({
-        did: entry.did,
-        entry: this.isEnrolled ? { ...entry, status: "active" } : undefined,
-        nonceHighest: this.nonceHighest,
-        pendingCount: 0,
-        pendingNonceHighest: 0,
-      }),
-      status: async (id) => this.#status(id),
+      senderInfo: () => {
+        this.#read();
+        return {
+          did: entry.did,
+          entry: this.isEnrolled ? { ...entry, status: "active" } : undefined,
+          nonceHighest: this.nonceHighest,
+          pendingCount: 0,
+          pendingNonceHighest: 0,
+        };
+      },
+      status: async (id) => {
+        this.#read();
+        return this.#status(id);
+      },
     },
     signer,
     submit: async (bytes) => {
@@ -58,6 +66,11 @@ class Bench {
     timers: soon,
     log: silentLog,
   });
+
+  #read(): void {
+    this.closedFor -= 1;
+    if (this.closedFor >= 0) throw new LedgerError("LEDGER_STORE_CLOSED", { directory: "ledger" });
+  }
 
   #status(id: string): TransactionStatus {
     const transaction = this.sent.find((one) => one.id === id);
@@ -122,6 +135,18 @@ describe("own transactions of a node", () => {
     bench.transactions.submit({ ...call, argsJson: "{}", isMoot: () => ++looks > 2 });
     await bench.idle();
     expect(bench.sent.map(({ argsJson }) => argsJson)).toEqual(["{}", "{}"]);
+  });
+
+  it("wait while the ledger is closed to mend its disk, and are signed once", async () => {
+    const bench = new Bench();
+    bench.closedFor = 3;
+    bench.answer = (_transaction, looks) => {
+      if (looks === 1) bench.closedFor = 2;
+      return looks < 3 ? pending : final;
+    };
+    bench.transactions.submit(call);
+    await bench.idle();
+    expect(new Set(bench.sent.map(({ id }) => id)).size).toBe(1);
   });
 
   it("are given up after five signings", async () => {

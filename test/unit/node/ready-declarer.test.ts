@@ -1,6 +1,7 @@
 /** A candidate's node says that it is ready when it is, once in a while, and nobody else does. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { hexToBytes } from "../../../src/base/bytes.ts";
+import { LedgerError } from "../../../src/base/errors.ts";
 import { readyMessage } from "../../../src/base/format/validator-ready.ts";
 import { limits } from "../../../src/base/limits.ts";
 import type { Ledger } from "../../../src/ledger/ledger.ts";
@@ -24,6 +25,7 @@ const world = {
   atMs: undefined as number | undefined,
   timestampMs: 10_000_000,
   isUnderWay: false,
+  isClosed: false,
 };
 let calls: SystemCall[] = [];
 
@@ -33,10 +35,12 @@ const ledger = {
     return { height: 9, hash: "bb".repeat(32), timestampMs: world.timestampMs };
   },
   state: {
-    get: (key: string) =>
-      key === "system/ready/n5" && world.atMs !== undefined
+    get: (key: string) => {
+      if (world.isClosed) throw new LedgerError("LEDGER_STORE_CLOSED", { directory: "ledger" });
+      return key === "system/ready/n5" && world.atMs !== undefined
         ? JSON.stringify({ atMs: world.atMs, blockHash: chainId, height: 1 })
-        : undefined,
+        : undefined;
+    },
   },
 } as unknown as Ledger;
 
@@ -60,7 +64,7 @@ beforeEach(() => {
   Object.assign(world, {
     candidates: [candidate],
     following: { hasLooked: true, catchingUp: false, claimedHeight: 9 },
-    ...{ atMs: undefined, timestampMs: 10_000_000, isUnderWay: false },
+    ...{ atMs: undefined, timestampMs: 10_000_000, isClosed: false, isUnderWay: false },
   });
 });
 
@@ -96,5 +100,10 @@ describe("a candidate's node", () => {
     const half = limits.readyMsMax / 2;
     expect(says({ atMs: world.timestampMs - half + 1 })).toBe(false);
     expect(says({ atMs: world.timestampMs - half })).toBe(true);
+  });
+
+  it("waits while the ledger is closed to mend its disk", () => {
+    expect(says({ isClosed: true })).toBe(false);
+    expect(says({ isClosed: false })).toBe(true);
   });
 });
