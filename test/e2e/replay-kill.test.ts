@@ -73,7 +73,7 @@ it("has every reading final exactly once, killed at any moment again and again",
   const csvFile = join(parent, "meter.csv");
   writeFileSync(csvFile, csvOf(readingCount));
 
-  /** With `isLosing` the ledger decides nothing of what comes just before the kill. */
+  /** With `isLosing` the kill follows a submission, of which the ledger decides nothing. */
   const run = (killAfter: number, turns: number, isLosing: boolean) =>
     new Promise<string>((resolve, reject) => {
       const stdio: ["ignore", "pipe", "inherit"] = ["ignore", "pipe", "inherit"];
@@ -88,10 +88,15 @@ it("has every reading final exactly once, killed at any moment again and again",
         else setImmediate(() => killSoon(left - 1));
       };
       let requests = 0;
+      let isKilled = killAfter < 0;
       node.onRequest = () => {
         requests += 1;
-        if (requests === killAfter - 1 && isLosing) ledger.isDeciding = false;
-        if (requests === killAfter) killSoon(turns);
+        if (isKilled || requests < killAfter) return;
+        const isSubmission = node.requests.at(-1)?.startsWith("POST") === true;
+        if (isLosing && !isSubmission) return;
+        isKilled = true;
+        if (isLosing) ledger.isDeciding = false;
+        killSoon(turns);
       };
       child.once("error", reject);
       child.once("close", () => resolve(output));
