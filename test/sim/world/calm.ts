@@ -6,6 +6,9 @@ export const calmBounds = {
   firstBlockMs: 10_000,
   /** The same where a node without a ledger looks for a snapshot, and may meet silent peers. */
   firstBlockWithSnapshotsMs: 25_000,
+  /** More for each block that a voting node has to fetch first, beyond `behindMax`. */
+  fetchMs: 50,
+  behindMax: 100,
   /** Length of the calm before the last transaction is sent. */
   calmMs: 8_000,
   /** Its beginning, in which rounds and messages of the time before may still be under way. */

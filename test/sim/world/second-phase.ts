@@ -72,7 +72,11 @@ export class SecondPhase {
     const former = canon.height;
     const isBack = () => this.#voting.every((node) => heightOf(node) > former);
     const hasSnapshots = plan.snapshots !== undefined;
-    const boundMs = calmBounds[hasSnapshots ? "firstBlockWithSnapshotsMs" : "firstBlockMs"];
+    const promisedMs = calmBounds[hasSnapshots ? "firstBlockWithSnapshotsMs" : "firstBlockMs"];
+    // A quorum is back once its nodes have the blocks that others decided without them.
+    const behind = Math.max(...this.#voting.map((node) => former - heightOf(node)));
+    const fetchedMax = Math.max(0, behind - calmBounds.behindMax);
+    const boundMs = promisedMs + fetchedMax * calmBounds.fetchMs;
     await this.#demand(isBack, boundMs, () => `no block ${boundMs} ms after the faults ended`);
     this.firstBlockMs = time.nowMs - healedMs;
   }
