@@ -4,7 +4,7 @@
  *
  * What is of no use to the core may still tell something by its claim: that its validator contradicts
  * itself (equivocation-watch.ts), or that another process signs with the own key (key-guard.ts). The
- * driver then checks the claim alone.
+ * reception (message-reception.ts) then checks the claim alone.
  *
  * Invariant: a message that could change the votes, round changes, blocks or future messages of the
  * core, now or when it is taken from the queue, is of use.

@@ -137,10 +137,9 @@ export class StorageGate {
     this.#closedBecause = reason;
     if (this.#isClosed || this.#end !== undefined) return;
     this.#isClosed = true;
-    if (isNews) {
-      const message = "cannot write to disk: this node takes no part until it can";
-      this.#parts.log.error({ reason }, message);
-    }
+    const { log } = this.#parts;
+    if (isNews) log.error({ reason }, "cannot write to disk: this node takes no part until it can");
+    else log.debug({ reason }, "still cannot write to disk");
     this.#retryLater();
   }
 
@@ -170,6 +169,7 @@ export class StorageGate {
     }
     if (this.#end !== undefined) return;
     this.#isClosed = false;
+    this.#parts.log.debug({}, "trying to write to disk again");
     if (this.#waiting.length === 0) this.#onWell();
     for (const { goOn } of this.#waiting.splice(0)) goOn();
   }

@@ -27,7 +27,7 @@ export const calmBounds = {
 
 /**
  * Share of heights, and one of few, that a calm without dead nodes and liars may decide in round 1:
- * with a block interval as long as the first time-out a round may end just before its votes come.
+ * a frame may be late by as much as a time-out. Wider than what is seen: it may be drawn tighter.
  */
 const lateShareMax = 0.25;
 

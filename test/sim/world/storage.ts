@@ -100,6 +100,11 @@ export class NodeStorage {
         this.gateClosedMs = time.nowMs;
         log.error(facts, message);
       },
+      // Open for a try, and closed again when that fails, too.
+      debug: (facts, message) => {
+        this.gateClosedMs = "reason" in facts ? time.nowMs : undefined;
+        log.debug(facts, message);
+      },
       warn: (facts, message) => {
         this.gateClosedMs = undefined;
         log.warn(facts, message);
