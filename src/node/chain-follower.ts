@@ -9,7 +9,8 @@
  *
  * (1) Blocks are appended one after the other, whoever brings them: consensus or a peer.
  * (2) A faulty peer costs at most one request a `penaltyMs`.
- * (3) A peer that does not answer holds nothing up for longer than `patienceMs`.
+ * (3) A peer that does not answer holds nothing up for longer than `patienceMs`; where others
+ *     answer, no look at heights for longer than `graceMs`.
  * (4) Nothing is appended once `stop` was called.
  * (5) With claims of more than `f` members, `f` liars cannot make this node call itself behind.
  *     With fewer, or without an `f`, a peer is believed until its claim leads to no block.
@@ -57,6 +58,8 @@ const pollMs = 1_000;
 const penaltyMs = 5_000;
 /** Less than a person waits; an answer over a slow line may take longer and is still taken. */
 const patienceMsDefault = 3_000;
+/** Once one has told its height the others have this much more time. */
+const graceMs = 300;
 /** After a fault of this node itself, which asking again does not mend, it bothers peers seldom. */
 const faultRestMs = 30_000;
 
@@ -92,6 +95,8 @@ export class ChainFollower {
   readonly #doubted = new Set<PublicKey>();
   /** Peers whose answer is still awaited, though others are asked meanwhile. */
   readonly #busy = new Set<PublicKey>();
+  /** Heights told since the last look. */
+  readonly #answers = new Map<PublicKey, number>();
   /** Peers that have the next block no more. */
   readonly #pruned = new Set<PublicKey>();
   readonly #seldom: SeldomLog;
@@ -230,22 +235,34 @@ export class ChainFollower {
     return Math.max(0, ...believed.map(({ height }) => height));
   }
 
-  /** Asks all at once; who does not answer in time is left out. */
+  /** Asks all at once. Who is slow is left out; its answer counts in the look after it came. */
   async #askHeights(): Promise<Claim[]> {
     const now = this.#clock.nowMs();
-    const claims: Claim[] = [];
     const peers = this.#source
       .connectedPeers()
       .filter((peer) => !this.#busy.has(peer) && (this.#penalties.get(peer) ?? 0) <= now);
+    let hasOne = () => {};
+    const first = new Promise<void>((resolve) => {
+      hasOne = resolve;
+    });
     const questions = peers.map(async (peer) => {
       // Who keeps silent is not asked again meanwhile, so it holds up one look and not each.
       this.#busy.add(peer);
       const answer = await this.#source.requestStatus(peer).catch(() => undefined);
       this.#busy.delete(peer);
-      if (answer !== undefined) claims.push({ peer, height: answer.height });
+      if (answer === undefined) return;
+      this.#answers.set(peer, answer.height);
+      hasOne();
     });
-    await this.#within(Promise.all(questions));
-    return [...claims].sort((left, right) => right.height - left.height);
+    const all = Promise.all(questions);
+    if (this.#answers.size === 0) await this.#within(Promise.race([all, first]));
+    await this.#within(all, Math.min(graceMs, this.#patienceMs));
+    const connected = this.#source.connectedPeers();
+    const claims = [...this.#answers]
+      .filter(([peer]) => connected.includes(peer))
+      .map(([peer, height]) => ({ peer, height }));
+    this.#answers.clear();
+    return claims.sort((left, right) => right.height - left.height);
   }
 
   /** Fetches all that a peer claims. @returns Whether nothing more is to be had from it. */
@@ -298,13 +315,13 @@ export class ChainFollower {
   }
 
   /** Waits for something, but neither too long nor after `stop`. */
-  async #within<T>(work: Promise<T>): Promise<T | undefined> {
+  async #within<T>(work: Promise<T>, patienceMs = this.#patienceMs): Promise<T | undefined> {
     const { signal } = this.#stopping;
     let giveUp = () => {};
     const patience = new Promise<undefined>((resolve) => {
       giveUp = () => resolve(undefined);
     });
-    const stopWaiting = this.#timers.after(this.#patienceMs, giveUp);
+    const stopWaiting = this.#timers.after(patienceMs, giveUp);
     signal.addEventListener("abort", giveUp, { once: true });
     if (signal.aborted) giveUp();
     try {

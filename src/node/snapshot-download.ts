@@ -8,8 +8,9 @@
  *     not answer is left alone for `penaltyMs`, and ten times as long as it kept this node waiting:
  *     so one that keeps silent costs a tenth of the time at most.
  * (2) A download that was begun goes on as long as a peer still serves that snapshot; when all who
- *     answer say that it is gone, the newest one is begun instead.
+ *     answer say that it is gone, and others kept silent for `stalledMs`, the newest one is begun.
  * (3) Peers are asked no faster than they are willing to answer.
+ * (4) Who keeps silent holds up nobody: what others offer is begun after `lookMs`.
  */
 import { isLedgerError, LedgerError } from "../base/errors.ts";
 import type { PublicKey } from "../base/keys.ts";
@@ -50,7 +51,12 @@ const penaltyMs = 2_000;
 const penaltyFactor = 10;
 /** Manifests that are held at once, each of up to `syncBytesMax`. */
 const manifestsAtOnce = 4;
+/** Who has not sent its manifest by then has none, as long as nobody said anything, */
 const manifestMs = 8_000;
+/** and once others said that they have none. */
+const manifestMsWithOthers = 2_000;
+/** Who serves a snapshot may be away for that long, though others have it no more. */
+const stalledMs = 10_000;
 const lookMs = 500;
 /** Peers that come up together find each other within this. */
 const looksMin = 10;
@@ -64,6 +70,10 @@ export class SnapshotDownload {
   readonly #liars = new Set<PublicKey>();
   readonly #restUntilMs = new Map<PublicKey, number>();
   readonly #gone = new Set<PublicKey>();
+  /** Since when a peer is asked for its manifest: it is asked for nothing else meanwhile. */
+  readonly #askedMs = new Map<PublicKey, number>();
+  /** Manifests that came since the last look. */
+  readonly #answers = new Map<PublicKey, Uint8Array | "gone">();
   #turn = 0;
 
   constructor(parts: DownloadParts) {
@@ -118,51 +128,66 @@ export class SnapshotDownload {
     for (let looks = 0; ; looks += 1) {
       const found: { readonly height: number; readonly bytes: Uint8Array }[] = [];
       const without = new Set<PublicKey>();
-      const askable = this.#askable();
-      while (askable.length > 0) {
-        const some = askable.splice(0, manifestsAtOnce);
-        const answers = await Promise.all(some.map((peer) => this.#askManifest(peer)));
-        for (const { peer, bytes } of answers)
-          if (bytes === "gone") without.add(peer);
-          else if (bytes !== undefined) this.#judge(peer, bytes, found);
-      }
+      for (const [peer, bytes] of await this.#manifests())
+        if (bytes === "gone") without.add(peer);
+        else this.#judge(peer, bytes, found);
       const best = found.toSorted((left, right) => right.height - left.height)[0];
       if (best !== undefined && best.height > aboveHeight) {
         this.#gone.clear();
         await this.#parts.writer.begin(best.bytes);
         return true;
       }
-      const connected = this.#parts.peers.connectedPeers();
-      // Who keeps silent must not keep this node from beginning with blocks.
-      const askableNow = this.#askable();
-      const nobodyHas = connected.every(
-        (peer) => without.has(peer) || this.#liars.has(peer) || !askableNow.includes(peer),
-      );
       const isOlder = best !== undefined;
-      if (looks >= looksMin && connected.length > 0 && (nobodyHas || isOlder)) return false;
+      if (looks >= looksMin && (isOlder || this.#hasNobody(without))) return false;
       await this.#wait(lookMs);
     }
   }
 
-  async #askManifest(peer: PublicKey) {
-    const { peers } = this.#parts;
-    const asking = this.#ask(peer, () => peers.requestManifest(peer, 0));
-    return { peer, bytes: await this.#inTime(peer, asking) };
+  /** Tells whether nobody has a snapshot, as far as those say who do not keep silent. */
+  #hasNobody(without: ReadonlySet<PublicKey>): boolean {
+    const connected = this.#parts.peers.connectedPeers();
+    const nowMs = this.#timers.nowMs();
+    // Who keeps silent must not keep this node from beginning with blocks.
+    const patienceMs = without.size > 0 ? manifestMsWithOthers : manifestMs;
+    const isSilent = (peer: PublicKey) =>
+      nowMs - (this.#askedMs.get(peer) ?? nowMs) >= patienceMs ||
+      (this.#restUntilMs.get(peer) ?? 0) > nowMs;
+    return (
+      connected.length > 0 &&
+      connected.every((peer) => without.has(peer) || this.#liars.has(peer) || isSilent(peer))
+    );
   }
 
-  /** A manifest is some hundred kilobytes at most: who takes long for it holds up the others. */
-  async #inTime<T>(peer: PublicKey, asking: Promise<T>): Promise<T | undefined> {
-    const startMs = this.#timers.nowMs();
+  /** What peers answered since the last look; who takes long is waited for, but not here. */
+  async #manifests(): Promise<readonly (readonly [PublicKey, Uint8Array | "gone"])[]> {
+    const askable = this.#askable();
+    while (askable.length > 0) {
+      const some = askable.splice(0, manifestsAtOnce);
+      await this.#atMost(lookMs, Promise.all(some.map((peer) => this.#askManifest(peer))));
+    }
+    const answers = [...this.#answers];
+    this.#answers.clear();
+    return answers;
+  }
+
+  async #askManifest(peer: PublicKey): Promise<void> {
+    const { peers } = this.#parts;
+    this.#askedMs.set(peer, this.#timers.nowMs());
+    try {
+      const bytes = await this.#ask(peer, () => peers.requestManifest(peer, 0));
+      if (bytes !== undefined) this.#answers.set(peer, bytes);
+    } finally {
+      this.#askedMs.delete(peer);
+    }
+  }
+
+  async #atMost(delayMs: number, work: Promise<unknown>): Promise<void> {
     let stopWaiting = () => {};
-    const patience = new Promise<undefined>((resolve) => {
-      stopWaiting = this.#timers.after(manifestMs, () => {
-        const facts = { peer, request: "manifest", reason: "takes too long" };
-        this.#onSilence(peer, new LedgerError("P2P_SYNC_FAILED", facts), startMs);
-        resolve(undefined);
-      });
+    const patience = new Promise<void>((resolve) => {
+      stopWaiting = this.#timers.after(delayMs, resolve);
     });
     try {
-      return await Promise.race([asking, patience]);
+      await Promise.race([work, patience]);
     } finally {
       stopWaiting();
     }
@@ -185,15 +210,17 @@ export class SnapshotDownload {
   async #chunks(): Promise<boolean> {
     const { writer, peers, log } = this.#parts;
     const height = writer.height as number;
+    let lastMs = this.#timers.nowMs();
     for (let count = 0; ; count += 1) {
       const from = writer.next;
       if (from === undefined) return true;
       if (count % logEveryChunks === logEveryChunks - 1) log.info({ height, from }, "fetching");
-      const peer = await this.#nextPeer();
+      const peer = await this.#nextPeer(lastMs);
       if (peer === undefined) return false;
       const bytes = await this.#ask(peer, () => peers.requestChunk(peer, height, from));
       if (bytes === "gone") this.#gone.add(peer);
       if (bytes === undefined || bytes === "gone") continue;
+      lastMs = this.#timers.nowMs();
       try {
         await writer.add(bytes);
       } catch (error) {
@@ -203,8 +230,13 @@ export class SnapshotDownload {
     }
   }
 
-  /** Waits for a peer to ask. @returns `undefined` when all there are said that it is gone. */
-  async #nextPeer(): Promise<PublicKey | undefined> {
+  /**
+   * Waits for a peer to ask.
+   *
+   * @param lastMs - When the last chunk came.
+   * @returns `undefined` when those who say anything said that the snapshot is gone.
+   */
+  async #nextPeer(lastMs: number): Promise<PublicKey | undefined> {
     for (;;) {
       const askable = this.#askable().filter((peer) => !this.#gone.has(peer));
       this.#turn += 1;
@@ -212,7 +244,9 @@ export class SnapshotDownload {
       await this.#wait(peer === undefined ? lookMs : requestMs);
       if (peer !== undefined) return peer;
       const connected = this.#parts.peers.connectedPeers().filter((one) => !this.#liars.has(one));
-      if (connected.length > 0 && connected.every((one) => this.#gone.has(one))) return undefined;
+      const silent = connected.filter((one) => !this.#gone.has(one));
+      const isStalled = this.#timers.nowMs() - lastMs >= stalledMs;
+      if (silent.length < connected.length && (silent.length === 0 || isStalled)) return undefined;
     }
   }
 
@@ -220,7 +254,8 @@ export class SnapshotDownload {
     const nowMs = this.#timers.nowMs();
     return this.#parts.peers
       .connectedPeers()
-      .filter((peer) => !this.#liars.has(peer) && (this.#restUntilMs.get(peer) ?? 0) <= nowMs);
+      .filter((peer) => !this.#liars.has(peer) && !this.#askedMs.has(peer))
+      .filter((peer) => (this.#restUntilMs.get(peer) ?? 0) <= nowMs);
   }
 
   async #ask(

@@ -301,8 +301,10 @@ class World {
   }
 
   #makeChanges(plan: NonNullable<Plan["sets"]>): SetChanges {
-    const takesPart = ({ index, key }: WorldNode) =>
-      this.#sets.current.includes(key) || this.#network.peersOf(index).length > 0;
+    const votes = (index: number) => this.#sets.current.includes(validatorKey(index));
+    // Those who join know each other: what one of them is given reaches no validator by that alone.
+    const takesPart = ({ index }: WorldNode) =>
+      votes(index) || this.#network.peersOf(index).some((peer) => votes(peer.index));
     this.#clients.eligible = takesPart;
     return new SetChanges({
       plan,

@@ -13,6 +13,7 @@ import {
   ChainFollower,
   encodeDecided,
 } from "../../../src/node/chain-follower.ts";
+import { VirtualTimers } from "./virtual-timers.ts";
 
 const header = (height: number): Header => ({
   chainId: zeroHash,
@@ -108,6 +109,38 @@ async function untilHeight(sink: { tip: { height: number } }, height: number): P
   }
 }
 
+/** A follower in virtual time whose peers answer for their height after so many milliseconds. */
+function followSlow(heightMs: Readonly<Record<string, number>>) {
+  const timers = new VirtualTimers();
+  const sink = { tip: { height: 0 } };
+  const rounds: { readonly atMs: number; readonly peers: readonly string[] }[] = [];
+  const follower = new ChainFollower({
+    source: {
+      connectedPeers: () => Object.keys(heightMs),
+      requestStatus: (peer) =>
+        new Promise((resolve) => timers.after(heightMs[peer] ?? 0, () => resolve({ height: 20 }))),
+      requestBlocks: async (_peer, from, countMax) => honest(20).blocks(from, countMax),
+    },
+    sink: {
+      ...sink,
+      get tip() {
+        return sink.tip;
+      },
+      append: async (block) => {
+        sink.tip = { height: block.header.height };
+      },
+    },
+    clock: timers,
+    timers,
+    log: silentLog,
+    onAppended() {},
+    onFault() {},
+    onCaughtUp: (peers) => rounds.push({ atMs: timers.nowMs(), peers: [...peers].sort() }),
+    members: () => ["self", ...Object.keys(heightMs)],
+  });
+  return { follower, timers, sink, rounds };
+}
+
 describe("a node that is behind", () => {
   it("fetches in ranges up to the height of its peers", async () => {
     const { follower, sink, appended } = follow({ a: honest(150) });
@@ -159,6 +192,24 @@ describe("a node that is behind", () => {
     const before = performance.now();
     await follower.stop();
     expect(performance.now() - before).toBeLessThan(500);
+  });
+
+  it("(3) looks on after 300 ms more when one told its height and others keep silent", async () => {
+    const { follower, timers, sink } = followSlow({ quick: 20, mute: 1e9, other: 1e9 });
+    follower.start();
+    await timers.advance(330);
+    expect(sink.tip.height).toBe(20);
+    await follower.stop();
+  });
+
+  it("counts those who take longer than others in the next look", async () => {
+    const { follower, timers, rounds } = followSlow({ quick: 20, slow: 800, slower: 900 });
+    follower.start();
+    await timers.advance(3_000);
+    await follower.stop();
+    expect(rounds[0]).toEqual({ atMs: 320, peers: ["quick"] });
+    // A lost signing record is made good for by a quorum in one look.
+    expect(rounds.some(({ peers }) => peers.length === 3)).toBe(true);
   });
 
   it("does not count a peer as exhausted that has more and could not be asked", async () => {

@@ -20,6 +20,7 @@ import { SnapshotNeed } from "../../../src/node/snapshot-need.ts";
 import { realTimers } from "../../../src/node/timers.ts";
 import { TestChain, testGenesis, testVerifier } from "../../helpers/chain.ts";
 import { allKeys, memoryDatabase } from "../../helpers/databases.ts";
+import { VirtualTimers } from "./virtual-timers.ts";
 
 const genesis = testGenesis("test ledger", { snapshotInterval: 16 });
 const context = { genesis, verifier: testVerifier };
@@ -186,6 +187,74 @@ describe("the download of a snapshot", () => {
     expect(asked.a).toBeUndefined();
     expect(nowMs).toBeLessThan(40_000);
     expect(named).toMatchObject([{ peer: "a", restMs: 200_000 }]);
+  });
+
+  describe("with peers that keep silent", () => {
+    const silent = { manifest: () => new Promise<never>(() => {}) };
+    const none = { manifest: () => Promise.reject(gone("a")) };
+    const runFor = async (
+      answers: Record<string, Answers>,
+      forMs: number,
+      timers = new VirtualTimers(),
+    ) => {
+      const { peers } = network(answers);
+      const writer = await SnapshotWriter.open(memoryDatabase(), context);
+      const { signal } = new AbortController();
+      const parts = { peers, writer, context, log, signal, timers };
+      let ended: { readonly height: number | undefined } | undefined;
+      void new SnapshotDownload(parts).run({ aboveHeight: 0 }).then((height) => {
+        ended = { height };
+      });
+      for (let ms = 0; ms < forMs; ms += 100) await timers.advance(100);
+      return { ended, begun: writer.height };
+    };
+
+    it("(4) begins with what others offer within half a second", async () => {
+      expect(await runFor({ a: silent, b: {}, c: silent }, 600)).toMatchObject({ begun: 32 });
+    });
+
+    it("(4) begins with blocks as soon as without them when others have none", async () => {
+      expect(await runFor({ a: silent, b: none }, 6_500)).toEqual({
+        ...{ ended: { height: undefined }, begun: undefined },
+      });
+    });
+
+    it("waits longer when nobody says anything", async () => {
+      expect((await runFor({ a: silent, b: silent }, 7_500)).ended).toBeUndefined();
+      expect((await runFor({ a: silent, b: silent }, 9_500)).ended).toEqual({ height: undefined });
+    });
+
+    it("(2) begins anew when it is gone elsewhere, though one that had it never answers", async () => {
+      let isGone = false;
+      const chunk = async (height: number, from: string) => {
+        if (height === 16 && isGone) throw gone("b", 32);
+        isGone = true;
+        return (await source.chunk(height, from)) as Uint8Array;
+      };
+      const manifest = async () => (await source.manifest(isGone ? 32 : 16)) as Uint8Array;
+      const timers = new VirtualTimers();
+      const timeout = new LedgerError("P2P_SYNC_FAILED", { peer: "a", request: "", reason: "" });
+      const late = () =>
+        new Promise<never>((_, reject) => timers.after(20_000, () => reject(timeout)));
+      const mute = { manifest, chunk: late };
+      expect(await runFor({ b: { manifest, chunk } }, 4_000)).toMatchObject({
+        ended: { height: 32 },
+      });
+      isGone = false;
+      const answers = { a: mute, b: { manifest, chunk } };
+      expect(await runFor(answers, 60_000, timers)).toMatchObject({ ended: { height: 32 } });
+    });
+
+    it("takes a manifest that took a while", async () => {
+      const slow = {
+        manifest: async () => {
+          for (let turn = 0; turn < 40; turn += 1)
+            await new Promise((resolve) => setImmediate(resolve));
+          return (await source.manifest(32)) as Uint8Array;
+        },
+      };
+      expect(await runFor({ a: slow, b: none }, 4_000)).toMatchObject({ ended: { height: 32 } });
+    });
   });
 
   it("ends without one when nobody has any", async () => {
