@@ -78,13 +78,3 @@ export async function copyHashed(
   }
   return { bytes, sha256: digest.digest("hex") };
 }
-
-/** Makes the names in a directory last. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}

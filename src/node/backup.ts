@@ -12,14 +12,9 @@ import { openDatabase } from "../ledger/database.ts";
 import { copyLiveFiles } from "../ledger/live-copy.ts";
 import { LedgerStore } from "../ledger/store.ts";
 import type { StoreTip } from "../ledger/store-types.ts";
-import {
-  type BackupFile,
-  type BackupManifest,
-  copyHashed,
-  manifestName,
-  syncDirectory,
-} from "./backup-format.ts";
+import { type BackupFile, type BackupManifest, copyHashed, manifestName } from "./backup-format.ts";
 import { readNodeConfig, readText } from "./config.ts";
+import { syncDirectory } from "./sync-directory.ts";
 
 /** What is backed up, and where to. */
 export type BackupRequest = {

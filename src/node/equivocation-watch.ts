@@ -4,7 +4,8 @@
  *
  * Invariants:
  *
- * (1) Every claim that is kept has a signature that was verified.
+ * (1) Every claim that proves something has a signature that was verified. One that came unchecked
+ *     is kept apart, and only to be compared.
  * (2) What is kept is bounded for each validator, whatever it signs; the oldest goes first.
  * (3) A pair is reported once while its claims are kept.
  */
@@ -16,14 +17,35 @@ import { claimsIn, type Verifiable } from "./verify-message.ts";
 
 type Kept = { readonly claim: Signed<Claim>; isReported: boolean };
 
-/** Remembers the verified claims of each validator for a while. */
+/** Remembers the claims of each validator for a while. */
 export class EquivocationWatch {
   readonly #claims = new Map<PublicKey, Map<string, Kept>>();
+  /** What nobody had a use for, so that its signature was not checked. */
+  readonly #unchecked = new Map<PublicKey, Map<string, Signed<Claim>>>();
 
   /** Tells whether an unverified message would contradict a claim that is kept. */
   contradicts(message: Signed<Claim>): boolean {
     const kept = this.#claims.get(message.validator)?.get(placeOf(message));
     return kept !== undefined && !kept.isReported && contradict(kept.claim, message);
+  }
+
+  /**
+   * Takes a claim that is of no use but for this, unchecked.
+   *
+   * @returns The former one that it contradicts, if there is one: both are worth a check then, and
+   *   none is kept here any more. Either may be forged.
+   */
+  compare(message: Signed<Claim>): Signed<Claim> | undefined {
+    const { validator } = message;
+    const place = placeOf(message);
+    if (this.#claims.get(validator)?.has(place)) return undefined;
+    const ofValidator = this.#unchecked.get(validator) ?? new Map<string, Signed<Claim>>();
+    this.#unchecked.set(validator, ofValidator);
+    const former = ofValidator.get(place);
+    if (former === undefined) keep(ofValidator, place, claimOf(message));
+    if (former === undefined || !contradict(former, message)) return undefined;
+    ofValidator.delete(place);
+    return former;
   }
 
   /** Takes a message whose signatures hold. @returns What it and earlier ones prove. */
@@ -39,8 +61,7 @@ export class EquivocationWatch {
     const place = placeOf(message);
     const kept = ofValidator.get(place);
     if (kept === undefined) {
-      ofValidator.set(place, { claim: claimOf(message), isReported: false });
-      if (ofValidator.size > limits.watchedClaimsMax) dropOldest(ofValidator);
+      keep(ofValidator, place, { claim: claimOf(message), isReported: false });
       return undefined;
     }
     if (kept.isReported || !contradict(kept.claim, message)) return undefined;
@@ -53,7 +74,10 @@ function placeOf({ kind, height, round }: Signed<Claim>): string {
   return `${height}/${round}/${kind}`;
 }
 
-function dropOldest(claims: Map<string, Kept>): void {
+/** The oldest goes first. */
+function keep<T>(claims: Map<string, T>, place: string, claim: T): void {
+  claims.set(place, claim);
+  if (claims.size <= limits.watchedClaimsMax) return;
   const [oldest] = claims.keys();
   claims.delete(oldest as string);
 }

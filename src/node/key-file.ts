@@ -36,6 +36,7 @@ import type { Signer } from "../base/keys.ts";
 import { nativeSigner } from "./native-crypto.ts";
 import { readPrivateFile } from "./private-file.ts";
 import { SigningRecordFile } from "./signing-record-file.ts";
+import { syncDirectory } from "./sync-directory.ts";
 
 /** What a key is for. A key that signs votes must not also sign transactions. */
 export type KeyPurpose = "validator" | "peer" | "account" | "gateway";
@@ -233,13 +234,4 @@ async function writeNewFile(file: string, text: string): Promise<void> {
     await unlink(draft);
   }
   await syncDirectory(dirname(file));
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

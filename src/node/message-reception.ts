@@ -5,7 +5,12 @@
  * Invariant: what `take` returns has only signatures that hold, and the transactions of its header.
  */
 import { claimOf } from "../base/format/equivocation.ts";
-import { type ConsensusMessage, decodeMessage } from "../base/format/message.ts";
+import {
+  type Claim,
+  type ConsensusMessage,
+  decodeMessage,
+  type Signed,
+} from "../base/format/message.ts";
 import type { ConsensusState } from "../consensus/state.ts";
 import { findBlock } from "../consensus/votes.ts";
 import type { DriverParts } from "./driver-types.ts";
@@ -13,7 +18,13 @@ import { EquivocationWatch } from "./equivocation-watch.ts";
 import { isKeyUsedElsewhere } from "./key-guard.ts";
 import { isHeld, isOfUse } from "./message-filter.ts";
 import type { ValidatorWatch } from "./validator-watch.ts";
-import { checkContent, mustBeSigned, type Verifiable } from "./verify-message.ts";
+import {
+  checkContent,
+  isSigned,
+  mustBeSigned,
+  type SignatureContext,
+  type Verifiable,
+} from "./verify-message.ts";
 
 /** Receives messages for one driver. */
 export class MessageReception {
@@ -50,13 +61,28 @@ export class MessageReception {
       const claim = claimOf(message);
       this.#verify(claim, state);
       this.#noteClaims(claim, state);
+    } else if (state.validators.includes(message.validator)) {
+      this.#compare(claimOf(message), state);
     }
     return undefined;
   }
 
-  #verify(message: Verifiable, { validators }: ConsensusState): void {
+  /** Two claims that are of no use may convict their validator all the same: then both are checked. */
+  #compare(claim: Signed<Claim>, state: ConsensusState): void {
+    const former = this.#equivocations.compare(claim);
+    if (former === undefined) return;
+    if (isSigned(former, this.#contextOf(state))) this.#noteClaims(former, state);
+    this.#verify(claim, state);
+    this.#noteClaims(claim, state);
+  }
+
+  #verify(message: Verifiable, state: ConsensusState): void {
+    mustBeSigned(message, this.#contextOf(state));
+  }
+
+  #contextOf({ validators }: ConsensusState): SignatureContext {
     const { ledger, verifier } = this.#parts;
-    mustBeSigned(message, { chainId: ledger.chainId, verifier, validators });
+    return { chainId: ledger.chainId, verifier, validators };
   }
 
   #noteClaims(message: Verifiable, state: ConsensusState): void {

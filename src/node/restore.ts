@@ -16,12 +16,13 @@ import { genesisBlock, parseGenesis } from "../base/format/genesis.ts";
 import { silentLog } from "../base/log.ts";
 import { LedgerStore } from "../ledger/store.ts";
 import type { VerifyProgress } from "../ledger/verify-types.ts";
-import { type BackupManifest, copyHashed, readManifest, syncDirectory } from "./backup-format.ts";
+import { type BackupManifest, copyHashed, readManifest } from "./backup-format.ts";
 import { type NodeConfig, readNodeConfig, readText } from "./config.ts";
 import { readKeyFile } from "./key-file.ts";
 import { lockKey } from "./key-lock.ts";
 import { SigningRecordFile } from "./signing-record-file.ts";
 import { signingRecordOf } from "./storage-places.ts";
+import { syncDirectory } from "./sync-directory.ts";
 import { verifyStoredChain } from "./verify-chain-command.ts";
 
 /** What is restored, and for which node. */

@@ -26,6 +26,7 @@ import {
   type SlotRecord,
   takenBackBytes,
 } from "./signing-record-slot.ts";
+import { syncDirectory } from "./sync-directory.ts";
 
 /** Reads and writes the record's bytes; what they mean is for the caller. */
 export class SigningRecordFile {
@@ -193,10 +194,4 @@ async function readSlot(path: string): Promise<Slot> {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return { kind: "empty" };
     throw cause;
   }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  await handle.sync();
-  await handle.close();
 }

@@ -8,15 +8,21 @@
  * | `.ready` | a whole ledger store that is to take the place |
  * | `.replaced` | the ledger before it, which goes |
  *
- * Invariant: (1) a kill between any two steps leaves what `settle` ends: the old ledger in its
- * place, or the new one, never half of one.
+ * Invariants:
+ *
+ * (1) A kill between any two steps leaves what `settle` ends: the old ledger in its place, or the
+ *     new one, never half of one.
+ * (2) A power cut does not take back a ledger that was opened: each rename lasts before the next step.
  */
 import { existsSync } from "node:fs";
 import { readdir, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { syncDirectory } from "./sync-directory.ts";
 
 /** What is done to directories; a test may stop between any two of these. */
 export interface Directories {
   has(path: string): boolean;
+  /** Returns once no power cut takes it back. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a directory with all in it, if it is there. */
   remove(path: string): Promise<void>;
@@ -25,7 +31,10 @@ export interface Directories {
 /** Those of the file system. */
 export const realDirectories: Directories = {
   has: existsSync,
-  rename,
+  rename: async (from, to) => {
+    await rename(from, to);
+    await syncDirectory(dirname(to));
+  },
   remove: (path) => rm(path, { recursive: true, force: true }),
 };
 

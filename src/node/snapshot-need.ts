@@ -8,27 +8,30 @@ import type { Log } from "../base/log.ts";
 import { faultyMax } from "../base/proof/certificate.ts";
 import type { NodeConfig } from "./config.ts";
 
-/** A snapshot that cannot be had is not asked for again before this. */
+/** A snapshot that cannot be had is not asked for again before this; one that came was no waste. */
 const restMs = 60_000;
 
-/** Remembers when a snapshot was wanted last. */
+/** Remembers when a snapshot was wanted last, and at which height. */
 export class SnapshotNeed {
   readonly #parts: { readonly config: Pick<NodeConfig, "sync">; readonly log: Log };
   #restUntilMs = 0;
+  #restHeight = 0;
 
   constructor(parts: { readonly config: Pick<NodeConfig, "sync">; readonly log: Log }) {
     this.#parts = parts;
   }
 
-  /** Tells whether the ledger is to be replaced now; true at most once in `restMs`. */
+  /** Tells whether the ledger is to be replaced now; true at most once in `restMs` at one height. */
   isNow(
     peers: readonly PublicKey[],
     { height, memberCount }: { readonly height: number; readonly memberCount: number },
     nowMs = performance.now(),
   ): boolean {
     const { config, log } = this.#parts;
-    if (peers.length <= faultyMax(memberCount) || nowMs < this.#restUntilMs) return false;
+    const isResting = nowMs < this.#restUntilMs && height === this.#restHeight;
+    if (peers.length <= faultyMax(memberCount) || isResting) return false;
     this.#restUntilMs = nowMs + restMs;
+    this.#restHeight = height;
     const isWanted = height === 0 || config.sync === "snapshot";
     log.warn({ height, peers: peers.length, isWanted }, "peers have pruned the next block");
     return isWanted;

@@ -30,16 +30,16 @@ export type Verifiable = ConsensusMessage | Signed<Claim>;
  * Tells whether all signatures of a message hold and are of validators. A stranger's name costs no
  * check, and decoding lets each signer into a list once.
  */
-function verifyMessage(message: Verifiable, context: SignatureContext): boolean {
+export function isSigned(message: Verifiable, context: SignatureContext): boolean {
   const claims = claimsIn(message);
   const isOfValidators = claims.every(({ validator }) => context.validators.includes(validator));
   return isOfValidators && claims.every((claim) => verifyClaim(claim, context));
 }
 
-/** Refuses a message that `verifyMessage` does not pass. @throws {LedgerError} */
+/** Refuses a message that is not `isSigned`. @throws {LedgerError} */
 export function mustBeSigned(message: Verifiable, context: SignatureContext): void {
   const { validator, height } = message;
-  if (!verifyMessage(message, context))
+  if (!isSigned(message, context))
     throw new LedgerError("CONSENSUS_SIGNATURE_INVALID", { validator, height });
 }
 

@@ -3,31 +3,17 @@
  * the commit hash, or is `LOOPLEDGER_SIM_SEED`. A failure names its seed, and
  * `npm run sim -- --seed S` replays and shrinks it.
  */
-import { execFileSync, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
+import { commitSeed } from "../helpers/commit-seed.ts";
 import { effectKinds } from "../sim/world/effects.ts";
 import { type Plan, planOf } from "../sim/world/plan.ts";
 import { runWorld } from "../sim/world/world.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const seeds = Number(process.env.LOOPLEDGER_SIM_SEEDS ?? 500);
-const fallbackSeed = 1;
 const seedsForAllKinds = 300;
-const seedsMax = 2 ** 31;
-
-function firstSeed(): number {
-  const given = process.env.LOOPLEDGER_SIM_SEED;
-  if (given !== undefined) return Number(given);
-  try {
-    const commit = execFileSync("git", ["rev-parse", "HEAD"], { cwd: root });
-    return createHash("sha256").update(commit).digest().readUInt32BE() % seedsMax;
-  } catch {
-    // Not a working copy of the repository, such as an unpacked archive.
-    return fallbackSeed;
-  }
-}
 
 type Totals = {
   readonly seeds: number;
@@ -37,7 +23,7 @@ type Totals = {
 };
 
 it("holds over 500 seeds of this commit, most of which decide 20 heights or more", () => {
-  const from = String(firstSeed());
+  const from = process.env.LOOPLEDGER_SIM_SEED ?? String(commitSeed());
   const args = ["test/sim/run.mjs", "--seeds", String(seeds), "--from", from, "--json"];
   const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
   console.log(`from seed ${from}: ${stdout.split("\n")[0]}`);

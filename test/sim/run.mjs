@@ -3,7 +3,7 @@
  *
  *   npm run sim -- --seed 7            one run; prints its trace hash, and shrinks it if it fails
  *   npm run sim -- --seeds 500         seeds 1..500, or from `--from N` on
- *   npm run sim -- --seed 7 --log      with what the nodes log
+ *   npm run sim -- --seed 7 --log      with what happens to the nodes and what they log, by time
  *
  * A reproduction may leave things out: `--without loss,crash`, `--actions 3,5`, `--safety-ms N`.
  * `--workers N` threads (default: all processors), `--json` one object, `--no-shrink`,
@@ -72,10 +72,17 @@ function cutsOf({ noCuts, faultKinds }) {
   };
 }
 
-const loud = (index) => {
+const loud = (index, nowMs) => {
   const say = (level) => (facts, message) =>
-    note(`  node ${index} ${level}: ${message} ${JSON.stringify(facts)}`);
+    note(`${nowMs()} ms, node ${index} ${level}: ${message} ${JSON.stringify(facts)}`);
   return { debug() {}, info: say("info"), warn: say("warn"), error: say("error") };
+};
+
+/** What happens to nodes; frames would be too many. */
+const observer = {
+  onNote(nowMs, what) {
+    if (!/^(send|lie|sign) /.test(what)) note(`${nowMs} ms, ${what}`);
+  },
 };
 
 function describe(outcome) {
@@ -93,7 +100,7 @@ async function runOne(world, seed) {
   const { planOf, reduced, runWorld, shrink, cutOptions } = world;
   const cuts = cutsOf(world);
   const plan = planOf(seed);
-  const outcome = await runWorld(reduced(plan, cuts), values.log ? { log: loud } : {});
+  const outcome = await runWorld(reduced(plan, cuts), values.log ? { log: loud, observer } : {});
   if (values.json) console.log(JSON.stringify(outcome));
   else console.log(describe(outcome));
   if (outcome.violation === undefined) return true;

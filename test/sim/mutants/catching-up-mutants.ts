@@ -4,6 +4,7 @@ import type { Mutant } from "./mutant.ts";
 const follower = "node/chain-follower.ts";
 const shell = "node/shell.ts";
 const votes = "node/votes.ts";
+const download = "node/snapshot-download.ts";
 
 /** The bugs. */
 export const catchingUpMutants: readonly Mutant[] = [
@@ -12,6 +13,30 @@ export const catchingUpMutants: readonly Mutant[] = [
     file: follower,
     replace: "this.#penalties.set(peer, this.#clock.nowMs() + penaltyMs);",
     by: "this.#penalties.set(peer, this.#clock.nowMs() - penaltyMs);",
+  },
+  {
+    name: "who keeps silent about its height holds up the others",
+    file: follower,
+    replace: "await this.#within(all, Math.min(graceMs, this.#patienceMs));",
+    by: "await this.#within(all);",
+  },
+  {
+    name: "waits for a snapshot of a peer that keeps silent",
+    file: download,
+    replace: "nowMs - (this.#askedMs.get(peer) ?? nowMs) >= patienceMs ||",
+    by: "nowMs - patienceMs > 1e9 ||",
+  },
+  {
+    name: "waits for a snapshot that nobody has any more but who keeps silent",
+    file: download,
+    replace: "(silent.length === 0 || isStalled)) return undefined;",
+    by: "(silent.length === 0 || (isStalled && silent.length < 0))) return undefined;",
+  },
+  {
+    name: "manifests of silent peers waited for one after the other",
+    file: download,
+    replace: "await this.#atMost(lookMs, Promise.all(",
+    by: "await this.#atMost(1e9, Promise.all(",
   },
   {
     name: "blocks of a range not held against their heights",

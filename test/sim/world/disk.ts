@@ -5,7 +5,7 @@
  * | at a crash | what is kept |
  * |---|---|
  * | record under way | the new one, the old one, or the old one beside a torn slot |
- * | renames | all after a kill; after a power cut a first part of those since the last synced write |
+ * | renames | all after a kill; after a power cut a first part of those that nothing made last: neither a synced write nor their own return |
  * | removal under way | the directory, nothing, or a part of its files that cannot be opened |
  *
  * While a place is full its writes fail, and a database there cannot be opened.
@@ -121,23 +121,23 @@ export class VirtualDisk {
 
   /** What a life does to directories. */
   directoriesFor(life: Life): Directories {
+    const pause = () =>
+      new Promise<void>((resolve) => {
+        this.#options.time.after(1 + this.#options.fullRandom.below(5), resolve, life);
+      });
     const within = async (work: () => void) => {
       if (!life.isAlive) return new Promise<void>(() => {});
       this.onWrite([]);
-      return new Promise<void>((resolve) => {
-        this.#options.time.after(
-          1 + this.#options.fullRandom.below(5),
-          () => {
-            work();
-            resolve();
-          },
-          life,
-        );
-      });
+      await pause();
+      work();
     };
     return {
       has: (path) => this.#directories.has(path),
-      rename: (from, to) => within(() => this.#rename(from, to)),
+      rename: async (from, to) => {
+        await within(() => this.#rename(from, to));
+        await pause();
+        this.#moves = [];
+      },
       remove: async (path) => {
         if (!this.#directories.has(path)) return;
         this.#removing.add(path);

@@ -31,17 +31,19 @@ export type Outcome = {
 
 /** Sees what passes the nodes of a run; what it throws is a violation. */
 export type WorldObserver = {
-  onDeliver(to: number, frame: Uint8Array): void;
+  /** What the trace hash covers, as it happens; virtual time in milliseconds. */
+  onNote?(nowMs: number, what: string): void;
+  onDeliver?(to: number, frame: Uint8Array): void;
   /** `record` is what is on disk at that moment. */
-  onSign(node: WorldNode, message: Uint8Array, record: Uint8Array | undefined): void;
-  onAppended(node: WorldNode, appended: Appended): void;
+  onSign?(node: WorldNode, message: Uint8Array, record: Uint8Array | undefined): void;
+  onAppended?(node: WorldNode, appended: Appended): void;
   /** A life begins; its ledger may hold a block whose append no life before lived to tell. */
-  onOpened(node: WorldNode, life: Running): void;
+  onOpened?(node: WorldNode, life: Running): void;
 };
 
 /** Options of a run. */
 export type WorldOptions = {
   /** What nodes log, for a replay that is looked at. */
-  readonly log?: ((node: number) => Log) | undefined;
+  readonly log?: ((node: number, nowMs: () => number) => Log) | undefined;
   readonly observer?: WorldObserver | undefined;
 };

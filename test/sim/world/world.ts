@@ -7,7 +7,6 @@ import { createHash, type Hash } from "node:crypto";
 import { isLedgerError } from "../../../src/base/errors.ts";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
 import { decodeSigningRecord } from "../../../src/base/format/signing-record.ts";
-import type { Log } from "../../../src/base/log.ts";
 import type { Appended } from "../../../src/ledger/ledger-types.ts";
 import type { CalmMeasures } from "./calm.ts";
 import { validatorKey, worldGenesis } from "./chain.ts";
@@ -108,7 +107,7 @@ class World {
       listener: {
         onSend: (from, frame) => this.#note(`send ${from}`, frame),
         onDeliver: (to, frame) => {
-          this.#guard(() => this.#observer?.onDeliver(to, frame));
+          this.#guard(() => this.#observer?.onDeliver?.(to, frame));
           this.#setWatch.onDeliver(this.#nodes[to], frame, time.nowMs);
         },
         onBlame: (by, from) => this.#onBlame(by, from),
@@ -251,7 +250,7 @@ class World {
     for (const node of this.#nodes) this.#guard(() => checkCore(node));
   }
 
-  #makeNode(index: number, log?: (node: number) => Log): WorldNode {
+  #makeNode(index: number, log: WorldOptions["log"]): WorldNode {
     const { seed, count, liars, sets, blockIntervalMs, writeMsMax, callMsMax } = this.#plan;
     const tricks = liars.find((liar) => liar.index === index)?.tricks;
     const node = new WorldNode({
@@ -269,7 +268,7 @@ class World {
       effects: this.#effects,
       mask: tricks === undefined ? undefined : this.#makeLiar(index, tricks),
       gate: sets && (sets.initial.includes(index) ? "genesis" : "joining"),
-      ...(log === undefined ? {} : { log: log(index) }),
+      ...(log === undefined ? {} : { log: log(index, () => this.#time.nowMs) }),
       listener: {
         onOpened: (opened, running) => this.#guard(() => this.#onOpened(opened, running)),
         onCrash: (crashing) => this.#guard(() => checkCore(crashing)),
@@ -279,7 +278,7 @@ class World {
         onAppended: (by, appended) => this.#guard(() => this.#onAppended(by, appended)),
         onSign: (by, message, record) => {
           this.#note(`sign ${by.index}`, message);
-          this.#guard(() => this.#observer?.onSign(by, message, record));
+          this.#guard(() => this.#observer?.onSign?.(by, message, record));
           if (by.isLiar) return;
           this.#guard(() => {
             this.#holdings.onSign(by);
@@ -346,7 +345,7 @@ class World {
     const { ledger } = running;
     const { height, hash } = ledger.tip;
     this.#note(`opened ${node.index} ${height} ${hash}`);
-    this.#observer?.onOpened(node, running);
+    this.#observer?.onOpened?.(node, running);
     if (node.isLiar) return;
     untoldBlocks(ledger, this.#canon.height).then(
       (untold) => this.#guard(() => this.#takeAll(untold)),
@@ -361,7 +360,7 @@ class World {
   #onAppended(node: WorldNode, appended: Appended): void {
     const { height } = appended.block.header;
     this.#note(`appended ${node.index} ${height} ${appended.block.hash}`);
-    this.#observer?.onAppended(node, appended);
+    this.#observer?.onAppended?.(node, appended);
     if (node.isLiar) return;
     this.#kept.onAppended(node, height);
     this.#take(appended);
@@ -392,6 +391,7 @@ class World {
   }
 
   #note(what: string, bytes: Uint8Array = new Uint8Array()): void {
+    this.#observer?.onNote?.(this.#time.nowMs, what);
     this.#trace.update(`${this.#time.nowMs} ${what}\n`).update(bytes);
   }
 }

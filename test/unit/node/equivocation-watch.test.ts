@@ -59,6 +59,26 @@ it("keeps no more of one validator than the limit, and the others are not touche
   expect(watch.contradicts(voteOf("commit", 2, { round: 0, block: y }))).toBe(true);
 });
 
+it("compares what came unchecked, without taking it for proven", () => {
+  const watch = new EquivocationWatch();
+  expect(watch.compare(voteFor(x))).toBeUndefined();
+  expect(watch.compare(voteFor(x))).toBeUndefined();
+  expect(watch.contradicts(voteFor(y))).toBe(false);
+  expect(watch.compare(voteFor(y))).toEqual(claimOf(voteFor(x)));
+  // Both may be forged: whoever comes next is not compared with either.
+  expect(watch.compare(voteFor(y))).toBeUndefined();
+  watch.note(voteFor(x, 1));
+  expect(watch.compare(voteFor(y, 1))).toBeUndefined();
+});
+
+it("keeps no more that is unchecked than the limit, either", () => {
+  const watch = new EquivocationWatch();
+  for (let round = 0; round <= limits.watchedClaimsMax; round += 1)
+    watch.compare(voteFor(x, round));
+  expect(watch.compare(voteFor(y, 1))).toEqual(claimOf(voteFor(x, 1)));
+  expect(watch.compare(voteFor(y, 0))).toBeUndefined();
+});
+
 it("the driver reports what two verified messages prove, and nothing for a forged one", async () => {
   const { driver, equivocations } = drive();
   const other = sorted[1] as (typeof sorted)[0];

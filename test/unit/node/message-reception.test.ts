@@ -204,6 +204,36 @@ describe("evidence", () => {
     expect(equivocations).toEqual([]);
     await driver.stop();
   });
+
+  it("of two claims that are of no use: proposals out of turn, votes of a decided height", async () => {
+    const { driver, counted, hear, equivocations } = listener(100, "44".repeat(32));
+    driver.start();
+    const ahead = (of: Block) =>
+      signed(1, { kind: "proposal", height: 100, round: 3, blockHash: of.hash });
+    const outOfTurn = (of: Block) => ({ ...ahead(of), block: of, roundChanges: [], prepares: [] });
+    hear(vote(1, "commit"), vote(1, "commit"), outOfTurn(block), vote(2, "commit"));
+    expect(counted.checks).toBe(0);
+    hear(vote(1, "commit", other), outOfTurn(other));
+    expect(equivocations.map(([{ kind }]) => kind)).toEqual(["commit", "proposal"]);
+    expect(counted.checks).toBe(4);
+    // Once convicted for a place, more of the same costs nothing.
+    hear(vote(1, "commit", other), vote(1, "commit"));
+    expect(counted.checks).toBe(4);
+    await driver.stop();
+  });
+
+  it("is not kept back by a forged claim that came first or last", async () => {
+    const { driver, hear, equivocations } = listener(100, "44".repeat(32));
+    driver.start();
+    const third = blockOf({ ...block.header, timestampMs: 3 }, []);
+    const forged = (of: Block) => ({ ...vote(2, "commit", of), validator: keys[1] as string });
+    hear(forged(third), vote(1, "commit"));
+    expect(equivocations).toEqual([]);
+    expect(() => hear(forged(third))).toThrow("CONSENSUS_SIGNATURE_INVALID");
+    hear(vote(1, "commit", other));
+    expect(equivocations).toHaveLength(1);
+    await driver.stop();
+  });
 });
 
 describe("an honest round", () => {

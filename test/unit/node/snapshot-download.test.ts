@@ -367,4 +367,11 @@ describe("the need of a snapshot", () => {
       ...[true, false, false, true],
     ]);
   });
+
+  it("is there again soon for a node that came on and fell behind again", () => {
+    const one = need("snapshot");
+    expect(one.isNow(["a", "b"], at(0), 0)).toBe(true);
+    expect(one.isNow(["a", "b"], at(64), 5_000)).toBe(true);
+    expect(one.isNow(["a", "b"], at(64), 10_000)).toBe(false);
+  });
 });
