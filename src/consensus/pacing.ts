@@ -6,22 +6,26 @@
  * beyond, or its proposal came. All honest nodes then start it within one message delay. With
  * timers from the moment of entry and a capped time-out, nodes that once are a time-out apart stay
  * apart for ever, each changing rounds alone. While fewer than a quorum are up, rounds rest.
+ *
+ * A round from 2 on whose proposer did not come along lasts as short as round 0: f of them in a row
+ * would cost f times the cap after a long outage. The full time-out begins as soon as the proposer
+ * is heard of, or its proposal is there (ADR 0026).
  */
+import type { PublicKey } from "../base/keys.ts";
 import { faultyMax, quorumSize } from "../base/proof/certificate.ts";
 import type { Effect, Step } from "./event.ts";
-import { roundTimeoutMs } from "./proposer.ts";
+import { proposerAt, roundTimeoutMs } from "./proposer.ts";
 import { mayVote } from "./signing.ts";
-import type { ConsensusState } from "./state.ts";
+import type { ConsensusState, RoundTimer } from "./state.ts";
 import { commitCertificate } from "./votes.ts";
 
 /** Starts and stops what the state asks for; the effects come before those of the step. */
 export function settle({ state, effects }: Step<ConsensusState>): Step<ConsensusState> {
   const { height, round } = state;
   const pacing: Effect[] = [];
-  const isRunning = state.timer?.height === height && state.timer.round === round;
-  const timer = wantsTimer(state) ? { height, round } : undefined;
-  if (timer !== undefined && !isRunning)
-    pacing.push({ kind: "startTimer", height, round, durationMs: roundTimeoutMs(round) });
+  const timer = wantsTimer(state) ? { height, round, durationMs: timeoutMs(state) } : undefined;
+  if (timer !== undefined && !isSame(timer, state.timer))
+    pacing.push({ kind: "startTimer", ...timer });
   if (timer === undefined && state.timer !== undefined) pacing.push({ kind: "stopTimer" });
   const resending = wantsResend(state);
   if (resending !== state.resending)
@@ -42,15 +46,31 @@ function wantsTimer(state: ConsensusState): boolean {
   return state.round === 0 || state.phase !== "proposing" || isRoundReached(state);
 }
 
-/** Any signed message shows where its sender is, and nobody goes back. */
-function isRoundReached({ validators, self, seen, height, round }: ConsensusState): boolean {
-  const there = validators.filter((validator) => {
-    const position = seen.get(validator);
-    if (validator === self) return true;
-    if (position === undefined) return false;
-    return position.height > height || (position.height === height && position.round >= round);
-  });
+function isSame(one: RoundTimer, other: RoundTimer | undefined): boolean {
+  const { height, round, durationMs } = one;
+  return other?.height === height && other.round === round && other.durationMs === durationMs;
+}
+
+function timeoutMs(state: ConsensusState): number {
+  const { round, phase, tip } = state;
+  // In round 0 there may have been nothing to say, so in round 1 nobody is missed yet.
+  const mayMiss = phase === "proposing" && round > 1;
+  const isMissed = mayMiss && !isAt(state, proposerAt(tip.proposers, round), round - 1);
+  return isMissed ? roundTimeoutMs(0) : roundTimeoutMs(round);
+}
+
+function isRoundReached(state: ConsensusState): boolean {
+  const { validators, round } = state;
+  const there = validators.filter((validator) => isAt(state, validator, round));
   return there.length >= quorumSize(validators.length);
+}
+
+/** Any signed message shows where its sender is, and nobody goes back. */
+function isAt({ self, seen, height }: ConsensusState, validator: PublicKey, round: number) {
+  if (validator === self) return true;
+  const position = seen.get(validator);
+  if (position === undefined) return false;
+  return position.height > height || (position.height === height && position.round >= round);
 }
 
 function wantsResend(state: ConsensusState): boolean {

@@ -33,6 +33,9 @@ export type RoundVotes = {
 /** Height and round a validator was last seen at. */
 export type Position = { readonly height: number; readonly round: number };
 
+/** The timer that runs, milliseconds from its start. */
+export type RoundTimer = Position & { readonly durationMs: number };
+
 /** All the core knows. */
 export type ConsensusState = {
   /** This node's validator key; `undefined` for an observer. */
@@ -67,7 +70,7 @@ export type ConsensusState = {
   readonly seen: ReadonlyMap<PublicKey, Position>;
   /** Messages for `height + 1`, by kind and validator. */
   readonly future: ReadonlyMap<string, ConsensusMessage>;
-  readonly timer: Position | undefined;
+  readonly timer: RoundTimer | undefined;
   readonly resending: boolean;
   /** Height of the last `catchUp`. */
   readonly catchUpHeight: number;

@@ -156,6 +156,24 @@ export const signingMutants: readonly Mutant[] = [
     by: "if (isFarBehind && height < 0) pacing.push(",
   },
   {
+    name: "a proposer that did not come along is waited for",
+    file: pacing,
+    replace: "return isMissed ? roundTimeoutMs(0) : roundTimeoutMs(round);",
+    by: "return isMissed ? roundTimeoutMs(round) : roundTimeoutMs(round);",
+  },
+  {
+    name: "every proposer is taken for a missing one",
+    file: pacing,
+    replace: "const isMissed = mayMiss && !isAt(",
+    by: "const isMissed = mayMiss || !isAt(",
+  },
+  {
+    name: "the short time-out stays when the proposer is heard of",
+    file: pacing,
+    replace: "other.round === round && other.durationMs === durationMs;",
+    by: "other.round === round && other.durationMs <= durationMs;",
+  },
+  {
     name: "turns not in order after the former proposer",
     file: schedule,
     replace: "const first = after === -1 ? 0 : after;",

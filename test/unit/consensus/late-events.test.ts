@@ -55,7 +55,7 @@ describe("a time-out", () => {
     ["of another height", 2, 2],
   ])("%s is ignored while the timer of the present one runs", (_name, height, round) => {
     const probe = inRound2();
-    expect(probe.state.timer).toEqual({ height: 1, round: 2 });
+    expect(probe.state.timer).toMatchObject({ height: 1, round: 2 });
     expect(probe.feed({ kind: "timeout", height, round }).last).toEqual([]);
     expect(probe.timeout().state.round).toBe(3);
   });
@@ -93,7 +93,7 @@ describe("a block that was asked for", () => {
     probe.feed({ kind: "built", height: 1, round: 1, block: undefined });
     expect(probe.of("stopTimer")).toEqual([]);
     expect(probe.state).toMatchObject({ work: true, build: "empty" });
-    expect(probe.state.timer).toEqual({ height: 1, round: 1 });
+    expect(probe.state.timer).toMatchObject({ height: 1, round: 1 });
   });
 });
 

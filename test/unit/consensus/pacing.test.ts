@@ -51,7 +51,7 @@ describe("the timer", () => {
     probe.check().signAll();
     probe.hear(voteOf("prepare", 0, at0), voteOf("prepare", 2, at0)).signAll();
     expect(probe.state.phase).toBe("committing");
-    expect(probe.state.timer).toEqual({ height: 1, round: 0 });
+    expect(probe.state.timer).toMatchObject({ height: 1, round: 0 });
     expect(probe.of("startTimer")).toHaveLength(1);
   });
 
@@ -71,6 +71,54 @@ describe("the timer", () => {
       .hear(seenAt(0, 1, 0), seenAt(1, 1, 0))
       .timeout();
     expect(probe.of("startTimer").map(({ round }) => round)).toEqual([0]);
+  });
+});
+
+describe("the time-out", () => {
+  /** Those of the round it is in. */
+  const durations = (probe: Probe) =>
+    probe
+      .of("startTimer")
+      .filter(({ round }) => round === probe.state.round)
+      .map(({ durationMs }) => durationMs);
+  /** Of four, 0 and 1 are in a round with this node, 3, which has round 3 and 7; 2 is not. */
+  const inRound = (round: number, ...others: ReturnType<typeof seenAt>[]) =>
+    new Probe(4, 3).hear(...others, roundChangeOf(0, round), roundChangeOf(1, round));
+
+  it("of a round from 2 on whose proposer did not come along is that of round 0", () => {
+    expect(durations(inRound(2))).toEqual([1_000]);
+    expect(durations(inRound(6, seenAt(2, 1, 4)))).toEqual([1_000]);
+    expect(durations(inRound(6, seenAt(2, 0, 9)))).toEqual([1_000]);
+  });
+
+  it("is the full one where the proposer is at most a round behind, ahead, or this node", () => {
+    expect(durations(inRound(6, seenAt(2, 1, 5)))).toEqual([4_000]);
+    expect(durations(inRound(6, seenAt(2, 2, 0)))).toEqual([4_000]);
+    expect(durations(inRound(5))).toEqual([4_000]);
+    expect(durations(inRound(7))).toEqual([4_000]);
+  });
+
+  it("misses nobody in rounds 0 and 1, where there may have been nothing to say", () => {
+    const probe = new Probe(4, 3).feed(work()).timeout();
+    probe.hear(roundChangeOf(0, 1), roundChangeOf(2, 1));
+    expect(durations(probe)).toEqual([2_000]);
+  });
+
+  it("begins anew, and in full, when the missed proposer is heard of", () => {
+    const probe = inRound(6);
+    probe.hear(seenAt(2, 1, 4));
+    expect(durations(probe)).toEqual([1_000]);
+    probe.hear(roundChangeOf(2, 6)).hear(seenAt(2, 1, 6));
+    expect(durations(probe)).toEqual([1_000, 4_000]);
+    expect(probe.state.timer).toEqual({ height: 1, round: 6, durationMs: 4_000 });
+  });
+
+  it("begins anew, and in full, with a proposal", () => {
+    const roundChanges = [0, 1, 3].map((validator) => roundChangeOf(validator, 6));
+    const probe = inRound(6);
+    probe.hear(proposalOf(2, 6, blockBy(2, "z"), { roundChanges }));
+    expect(probe.state.phase).toBe("preparing");
+    expect(durations(probe)).toEqual([1_000, 4_000]);
   });
 });
 

@@ -92,12 +92,12 @@ describe("after a restart", () => {
   });
 
   it("goes on with the timer of its round", () => {
-    const before = new Probe(4, 3).hear(roundChangeOf(0, 6), roundChangeOf(1, 6));
+    const before = new Probe(4, 3).hear(roundChangeOf(0, 5), roundChangeOf(1, 5));
     const probe = restarted(before, 3);
-    expect(probe.state.round).toBe(6);
+    expect(probe.state.round).toBe(5);
     expect(probe.of("startTimer")).toEqual([]);
-    probe.hear(roundChangeOf(0, 6), roundChangeOf(1, 6));
-    expect(probe.of("startTimer")).toMatchObject([{ round: 6, durationMs: 4_000 }]);
+    probe.hear(roundChangeOf(0, 5), roundChangeOf(1, 5));
+    expect(probe.of("startTimer")).toMatchObject([{ round: 5, durationMs: 4_000 }]);
   });
 
   it("does not report an older block for a round it committed in", () => {
