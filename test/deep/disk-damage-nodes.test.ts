@@ -8,8 +8,12 @@ import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
+import { openDatabase } from "../../src/ledger/database.ts";
+import { recordKeys } from "../../src/ledger/records.ts";
 import { readingOf, registerMeter, TestSender, untilFinal } from "../e2e/sender.ts";
+import { flipByte } from "../helpers/databases.ts";
 import { pause, type TestNode, until, useDevnet } from "../helpers/devnet.ts";
+import { runCli } from "../helpers/run-cli.ts";
 
 const meter = "m-damage";
 /** The program with an invariant that breaks as long as a file is there. */
@@ -91,6 +95,34 @@ describe("four nodes", { timeout: 180_000 }, () => {
     expect(existsSync(`${ledgerDirectory}.running`)).toBe(true);
     await node.stop();
     expect(existsSync(`${ledgerDirectory}.running`)).toBe(false);
+    node.start();
+    await node.ready();
+  });
+
+  it("mends with --repair what no start looks at, as chain verify says", async () => {
+    const node = devnet().node(1);
+    const { ledgerDirectory } = node.files;
+    await node.stop();
+    await reportFinal();
+    const { height = 0 } = (await devnet().node(0).status()) ?? {};
+    const database = await openDatabase(ledgerDirectory);
+    await flipByte(database, { key: recordKeys.receipts(1), index: 20 });
+    await database.close();
+    // An ordinary start does not read old receipts.
+    node.start();
+    await node.ready();
+    await node.stop();
+    const place = ["--dir", ledgerDirectory, "--genesis", devnet().genesisFile];
+    const damaged = await runCli("chain", "verify", ...place);
+    expect(damaged).toMatchObject({ code: 1, out: expect.stringContaining("node start --repair") });
+    node.start("--repair");
+    await node.ready();
+    await until("it is where the others were", async () => {
+      const status = await node.status();
+      return (status?.height ?? 0) >= height;
+    });
+    await node.stop();
+    expect(await runCli("chain", "verify", ...place)).toMatchObject({ code: 0 });
     node.start();
     await node.ready();
   });
