@@ -7,11 +7,10 @@
  * timers from the moment of entry and a capped time-out, nodes that once are a time-out apart stay
  * apart for ever, each changing rounds alone. While fewer than a quorum are up, rounds rest.
  *
- * A round from 2 on whose proposer did not come along lasts as short as round 0: f of them in a row
- * would cost f times the cap after a long outage. The full time-out begins as soon as the proposer
- * is heard of, or its proposal is there (ADR 0026).
+ * A round from 2 on whose proposer is missing, as it did not come along or is beyond, lasts as short
+ * as round 0: f of them in a row would cost f times the cap after a long outage. The full time-out
+ * begins as soon as the proposer is heard of, or its proposal is there (ADR 0026).
  */
-import type { PublicKey } from "../base/keys.ts";
 import { faultyMax, quorumSize } from "../base/proof/certificate.ts";
 import type { Effect, Step } from "./event.ts";
 import { proposerAt, roundTimeoutMs } from "./proposer.ts";
@@ -52,25 +51,30 @@ function isSame(one: RoundTimer, other: RoundTimer | undefined): boolean {
 }
 
 function timeoutMs(state: ConsensusState): number {
-  const { round, phase, tip } = state;
+  const { round, phase } = state;
   // In round 0 there may have been nothing to say, so in round 1 nobody is missed yet.
   const mayMiss = phase === "proposing" && round > 1;
-  const isMissed = mayMiss && !isAt(state, proposerAt(tip.proposers, round), round - 1);
-  return isMissed ? roundTimeoutMs(0) : roundTimeoutMs(round);
+  return roundTimeoutMs(mayMiss && isProposerMissing(state) ? 0 : round);
 }
 
-function isRoundReached(state: ConsensusState): boolean {
-  const { validators, round } = state;
-  const there = validators.filter((validator) => isAt(state, validator, round));
-  return there.length >= quorumSize(validators.length);
+/** Who is up is in this round or the one before: it changes rounds with the others, and says so. */
+function isProposerMissing({ self, seen, tip, height, round }: ConsensusState): boolean {
+  const proposer = proposerAt(tip.proposers, round);
+  const position = seen.get(proposer);
+  const isHere =
+    position?.height === height && position.round >= round - 1 && position.round <= round;
+  return proposer !== self && !isHere;
 }
 
 /** Any signed message shows where its sender is, and nobody goes back. */
-function isAt({ self, seen, height }: ConsensusState, validator: PublicKey, round: number) {
-  if (validator === self) return true;
-  const position = seen.get(validator);
-  if (position === undefined) return false;
-  return position.height > height || (position.height === height && position.round >= round);
+function isRoundReached({ validators, self, seen, height, round }: ConsensusState): boolean {
+  const there = validators.filter((validator) => {
+    const position = seen.get(validator);
+    if (validator === self) return true;
+    if (position === undefined) return false;
+    return position.height > height || (position.height === height && position.round >= round);
+  });
+  return there.length >= quorumSize(validators.length);
 }
 
 function wantsResend(state: ConsensusState): boolean {

@@ -158,14 +158,20 @@ export const signingMutants: readonly Mutant[] = [
   {
     name: "a proposer that did not come along is waited for",
     file: pacing,
-    replace: "return isMissed ? roundTimeoutMs(0) : roundTimeoutMs(round);",
-    by: "return isMissed ? roundTimeoutMs(round) : roundTimeoutMs(round);",
+    replace: "return proposer !== self && !isHere;",
+    by: "return proposer !== self && !isHere && height < 0;",
   },
   {
     name: "every proposer is taken for a missing one",
     file: pacing,
-    replace: "const isMissed = mayMiss && !isAt(",
-    by: "const isMissed = mayMiss || !isAt(",
+    replace: "return proposer !== self && !isHere;",
+    by: "return proposer !== self || !isHere;",
+  },
+  {
+    name: "a proposer that went on to a later round is waited for",
+    file: pacing,
+    replace: "position.round >= round - 1 && position.round <= round;",
+    by: "position.round >= round - 1;",
   },
   {
     name: "the short time-out stays when the proposer is heard of",

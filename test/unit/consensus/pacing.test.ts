@@ -91,9 +91,14 @@ describe("the time-out", () => {
     expect(durations(inRound(6, seenAt(2, 0, 9)))).toEqual([1_000]);
   });
 
-  it("is the full one where the proposer is at most a round behind, ahead, or this node", () => {
+  it("is as short where the proposer went on to a later round or height", () => {
+    expect(durations(inRound(6, seenAt(2, 1, 7)))).toEqual([1_000]);
+    expect(durations(inRound(6, seenAt(2, 2, 6)))).toEqual([1_000]);
+  });
+
+  it("is the full one where the proposer is there, at most a round behind, or this node", () => {
     expect(durations(inRound(6, seenAt(2, 1, 5)))).toEqual([4_000]);
-    expect(durations(inRound(6, seenAt(2, 2, 0)))).toEqual([4_000]);
+    expect(durations(inRound(6, seenAt(2, 1, 6)))).toEqual([4_000]);
     expect(durations(inRound(5))).toEqual([4_000]);
     expect(durations(inRound(7))).toEqual([4_000]);
   });
