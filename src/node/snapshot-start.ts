@@ -34,15 +34,16 @@ export type SnapshotStart = {
 };
 
 /**
- * Ends what a kill interrupted, and fetches a snapshot when the configuration says so and there is
- * no ledger yet.
+ * Ends what a kill interrupted, and fetches a snapshot when the configuration says so, there is no
+ * ledger yet, and anybody else that may have one.
  *
  * @throws {LedgerError} NODE_STOPPED; P2P_LISTEN_FAILED and such.
  */
 export async function prepareLedger(start: SnapshotStart): Promise<void> {
-  const { config } = start;
+  const { config, genesis } = start;
   await settle(config.ledgerDirectory);
-  if (config.sync === "snapshot" && (await isFresh(config.ledgerDirectory)))
+  const hasOthers = config.p2p.peers.length > 0 || genesis.members.length > 1;
+  if (config.sync === "snapshot" && hasOthers && (await isFresh(config.ledgerDirectory)))
     await replaceLedger(start, 0);
 }
 

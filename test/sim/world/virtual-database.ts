@@ -48,7 +48,8 @@ type Writing = { readonly operations: readonly Operation[] };
 /** Entries of a directory. */
 export class VirtualFiles {
   #entries = new Map<string, Uint8Array>();
-  #sortedKeys: readonly string[] | undefined = [];
+  /** Its keys in order. */
+  readonly #sortedKeys: string[] = [];
   /** How to take back what is not synced, oldest first. */
   #unsynced: Undo[] = [];
   /** The same for what stands behind a torn record of the log. */
@@ -118,7 +119,6 @@ export class VirtualFiles {
 
   /** Keys here are ASCII, so the order of JavaScript is that of their bytes. */
   keysIn({ gte, lt, reverse, limit }: DatabaseRange): string[] {
-    this.#sortedKeys ??= [...this.#entries.keys()].sort();
     const keys = this.#sortedKeys.slice(
       placeOf(this.#sortedKeys, gte),
       placeOf(this.#sortedKeys, lt),
@@ -136,9 +136,14 @@ export class VirtualFiles {
   }
 
   #put(key: string, value: Uint8Array | undefined): void {
-    if (value === undefined ? this.#entries.delete(key) : !this.#entries.has(key))
-      this.#sortedKeys = undefined;
-    if (value !== undefined) this.#entries.set(key, value);
+    const isKnown = this.#entries.has(key);
+    if (isKnown !== (value !== undefined)) {
+      const place = placeOf(this.#sortedKeys, key);
+      if (isKnown) this.#sortedKeys.splice(place, 1);
+      else this.#sortedKeys.splice(place, 0, key);
+    }
+    if (value === undefined) this.#entries.delete(key);
+    else this.#entries.set(key, value);
   }
 }
 
