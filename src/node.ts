@@ -128,10 +128,10 @@ export async function startNode(
 
 /** A node that cannot be started again ends: its supervisor starts it anew. */
 async function restart(foundation: Foundation, closers: Closers, height: number): Promise<void> {
-  const { log, signal } = foundation;
+  const { log, signal, need } = foundation;
   try {
     await closeAll(closers);
-    await replaceLedger(foundation, height);
+    if (await replaceLedger(foundation, height)) need.noteReplaced();
     if (signal.aborted) return;
     await run({ ...foundation, isRepair: false }, closers);
     log.info({}, "node started again");
@@ -219,8 +219,8 @@ function makeShell(
     snapshots: new SnapshotSource(store),
     onPruned: (peers) => {
       const { height } = ledger.tip;
-      if (need.isNow(peers, { height, memberCount: membership.members().length }))
-        restartAbove(height);
+      const members = membership.members().map(({ peer }) => peer);
+      if (need.isNow(peers, { height, members })) restartAbove(height);
     },
     members: () => membership.members(),
     onEquivocation: equivocationReporter({

@@ -22,8 +22,11 @@ import { commitCertificate } from "./votes.ts";
 export function settle({ state, effects }: Step<ConsensusState>): Step<ConsensusState> {
   const { height, round } = state;
   const pacing: Effect[] = [];
-  const timer = wantsTimer(state) ? { height, round, durationMs: timeoutMs(state) } : undefined;
-  if (timer !== undefined && !isSame(timer, state.timer))
+  const running = isOfRound(state.timer, state) ? state.timer : undefined;
+  // Never shortened: who seems to come and go would have it begin again and again.
+  const durationMs = Math.max(timeoutMs(state), running?.durationMs ?? 0);
+  const timer = wantsTimer(state) ? { height, round, durationMs } : undefined;
+  if (timer !== undefined && running?.durationMs !== durationMs)
     pacing.push({ kind: "startTimer", ...timer });
   if (timer === undefined && state.timer !== undefined) pacing.push({ kind: "stopTimer" });
   const resending = wantsResend(state);
@@ -45,9 +48,8 @@ function wantsTimer(state: ConsensusState): boolean {
   return state.round === 0 || state.phase !== "proposing" || isRoundReached(state);
 }
 
-function isSame(one: RoundTimer, other: RoundTimer | undefined): boolean {
-  const { height, round, durationMs } = one;
-  return other?.height === height && other.round === round && other.durationMs === durationMs;
+function isOfRound(timer: RoundTimer | undefined, { height, round }: ConsensusState): boolean {
+  return timer?.height === height && timer.round === round;
 }
 
 function timeoutMs(state: ConsensusState): number {

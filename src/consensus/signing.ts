@@ -30,9 +30,8 @@ export function maySign(state: ConsensusState, kind: Claim["kind"]): boolean {
   const { record, height, round } = state;
   if (!mayVote(state)) return false;
   if (record === undefined || record.height < height || record.round < round) return true;
-  const last = record.claims.at(-1);
-  assert(last !== undefined, "a signing record holds a claim");
-  return record.round === round && claimOrder[kind] > claimOrder[last.kind];
+  const isNext = record.claims.every((signed) => claimOrder[kind] > claimOrder[signed.kind]);
+  return record.round === round && isNext;
 }
 
 /** Returns the hash this validator voted for or proposed in the current round, if it did. */

@@ -215,7 +215,7 @@ function onAppended(before: ConsensusState, tip: Tip, validators: readonly Publi
   checkValidators(validators, tip);
   const seen = new Map([...before.seen].filter(([validator]) => validators.includes(validator)));
   const state = { ...before, ...heightState(tip, validators), future: new Map(), seen };
-  const begun = state.record?.height === state.height ? takeUp(state, state.record) : undefined;
+  const begun = isOfHeight(state.record, state) ? takeUp(state, state.record) : undefined;
   return [...before.future.values()].reduce(
     // Each message is followed by the rules, as if it had come just now.
     (outcome, message) => applyRules(andThen(outcome, (next) => onMessage(next, message))),
@@ -226,7 +226,15 @@ function onAppended(before: ConsensusState, tip: Tip, validators: readonly Publi
 /** A record above this height (the ledger was wiped) waits: nothing is signed below it. */
 function onRestored(before: ConsensusState, record: SigningRecord): Outcome {
   const state = { ...before, record };
-  return record.height === state.height ? takeUp(state, record) : unchanged(state);
+  return isOfHeight(record, state) ? takeUp(state, record) : unchanged(state);
+}
+
+/** Tells whether something was signed at the present height: a limit says nothing of it. */
+function isOfHeight(
+  record: SigningRecord | undefined,
+  { height }: ConsensusState,
+): record is SigningRecord {
+  return record !== undefined && record.height === height && record.claims.length > 0;
 }
 
 /** Goes back to the round and phase of the record and sends the same messages again. */

@@ -93,7 +93,9 @@ export class ChainFollower {
   #claims: readonly Claim[] = [];
   /** Peers whose last claim led to no block: it is no measure of being behind. */
   readonly #doubted = new Set<PublicKey>();
-  /** Peers whose answer is still awaited, though others are asked meanwhile. */
+  /** Peers that are asked for their height. */
+  readonly #asked = new Set<PublicKey>();
+  /** Peers whose blocks are still awaited, though others are asked meanwhile. */
   readonly #busy = new Set<PublicKey>();
   /** Heights told since the last look. */
   readonly #answers = new Map<PublicKey, number>();
@@ -237,32 +239,36 @@ export class ChainFollower {
 
   /** Asks all at once. Who is slow is left out; its answer counts in the look after it came. */
   async #askHeights(): Promise<Claim[]> {
-    const now = this.#clock.nowMs();
-    const peers = this.#source
-      .connectedPeers()
-      .filter((peer) => !this.#busy.has(peer) && (this.#penalties.get(peer) ?? 0) <= now);
     let hasOne = () => {};
     const first = new Promise<void>((resolve) => {
       hasOne = resolve;
     });
-    const questions = peers.map(async (peer) => {
-      // Who keeps silent is not asked again meanwhile, so it holds up one look and not each.
-      this.#busy.add(peer);
-      const answer = await this.#source.requestStatus(peer).catch(() => undefined);
-      this.#busy.delete(peer);
-      if (answer === undefined) return;
-      this.#answers.set(peer, answer.height);
-      hasOne();
-    });
+    // Who keeps silent is not asked again meanwhile, so it holds up one look and not each.
+    const peers = this.#source.connectedPeers().filter((peer) => !this.#asked.has(peer));
+    const questions = peers
+      .filter((peer) => this.#isFree(peer))
+      .map(async (peer) => {
+        this.#asked.add(peer);
+        const answer = await this.#source.requestStatus(peer).catch(() => undefined);
+        this.#asked.delete(peer);
+        if (answer === undefined) return;
+        this.#answers.set(peer, answer.height);
+        hasOne();
+      });
     const all = Promise.all(questions);
     if (this.#answers.size === 0) await this.#within(Promise.race([all, first]));
     await this.#within(all, Math.min(graceMs, this.#patienceMs));
     const connected = this.#source.connectedPeers();
     const claims = [...this.#answers]
-      .filter(([peer]) => connected.includes(peer))
+      .filter(([peer]) => connected.includes(peer) && this.#isFree(peer))
       .map(([peer, height]) => ({ peer, height }));
     this.#answers.clear();
     return claims.sort((left, right) => right.height - left.height);
+  }
+
+  /** Tells whether a peer may be asked: no blocks are awaited from it, and it is not passed over. */
+  #isFree(peer: PublicKey): boolean {
+    return !this.#busy.has(peer) && (this.#penalties.get(peer) ?? 0) <= this.#clock.nowMs();
   }
 
   /** Fetches all that a peer claims. @returns Whether nothing more is to be had from it. */

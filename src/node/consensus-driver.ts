@@ -17,7 +17,11 @@ import { AssertionError } from "../base/assert.ts";
 import { LedgerError } from "../base/errors.ts";
 import type { Block } from "../base/format/block.ts";
 import { type Certificate, claimMessage, encodeMessage } from "../base/format/message.ts";
-import { encodeSigningRecord, type SigningRecord } from "../base/format/signing-record.ts";
+import {
+  encodeSigningRecord,
+  type SigningRecord,
+  signingLimit,
+} from "../base/format/signing-record.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 import { faultyMax } from "../base/proof/certificate.ts";
@@ -61,6 +65,7 @@ export class ConsensusDriver {
   #isStarted = false;
   #isListening = true;
   #isHearing = false;
+  #isResuming = false;
   #lastAppendMs = 0;
   #workSinceMs: number | undefined;
   #halted: string | undefined;
@@ -80,17 +85,34 @@ export class ConsensusDriver {
 
   /** True while nothing is signed because it is not known what was signed before. */
   get isAbstaining(): boolean {
-    return this.#state.height <= this.#state.abstainThroughHeight;
+    const { height, abstainThroughHeight, record } = this.#state;
+    const isLimited = record?.claims.length === 0 && height < record.height;
+    return height <= abstainThroughHeight || isLimited;
   }
 
   /** True as long as `resumeSigningAbove` is to be called. */
   get awaitsTip(): boolean {
-    return this.#state.abstainThroughHeight === Number.MAX_SAFE_INTEGER;
+    return !this.#isResuming && this.#state.abstainThroughHeight === Number.MAX_SAFE_INTEGER;
   }
 
-  /** Ends the abstention that a lost record demands: heights above may be signed again. */
+  /**
+   * Ends the abstention that a lost record demands: heights above may be signed again. That is on
+   * disk first, so that it need not be learnt again after a restart.
+   */
   resumeSigningAbove(height: number): void {
-    this.#state = { ...this.#state, abstainThroughHeight: height };
+    this.#isResuming = true;
+    this.#track(this.#resume(signingLimit(height + 1)));
+  }
+
+  async #resume(limit: SigningRecord): Promise<void> {
+    // Damage left an older record whole, which may wait to be restored: where it goes as far, it
+    // says more.
+    const former = this.#state.record ?? this.#parts.record;
+    const record = former !== undefined && former.height >= limit.height ? former : limit;
+    await this.#persist(record);
+    if (!this.#isRunning) return;
+    const height = limit.height - 1;
+    this.#state = { ...this.#state, abstainThroughHeight: height, record };
     this.#parts.log.warn({ height }, "signing record was lost; this node votes again above height");
   }
 
@@ -134,7 +156,7 @@ export class ConsensusDriver {
       round: position?.round,
       ...this.#watch.of(validator),
     }));
-    const isAhead = record !== undefined && record.height > height;
+    const isAhead = record !== undefined && record.claims.length > 0 && record.height > height;
     return {
       // A halted core stays where it was, but the ledger goes on.
       height: Math.max(height, ledger.tip.height + 1),
@@ -294,6 +316,11 @@ export class ConsensusDriver {
         : effect.kind === "checkBlock"
           ? this.#check(effect)
           : this.#decide(effect);
+    this.#track(work);
+  }
+
+  /** Has the node stop for what such work throws, and wait for it when it ends. */
+  #track(work: Promise<void>): void {
     const task = work
       .catch((error: unknown) => {
         if (error instanceof AssertionError) surface(error);

@@ -32,42 +32,57 @@ export class EquivocationWatch {
   /**
    * Takes a claim that is of no use but for this, unchecked.
    *
-   * @returns The former one that it contradicts, if there is one: both are worth a check then, and
-   *   none is kept here any more. Either may be forged.
+   * @returns The former one, if this one contradicts it, or has another signature for the same:
+   *   both are worth a check then, and none is kept here any more. Either may be forged.
    */
   compare(message: Signed<Claim>): Signed<Claim> | undefined {
-    const { validator } = message;
+    const { validator, signature } = message;
     const place = placeOf(message);
     if (this.#claims.get(validator)?.has(place)) return undefined;
     const ofValidator = this.#unchecked.get(validator) ?? new Map<string, Signed<Claim>>();
     this.#unchecked.set(validator, ofValidator);
     const former = ofValidator.get(place);
     if (former === undefined) keep(ofValidator, place, claimOf(message));
-    if (former === undefined || !contradict(former, message)) return undefined;
+    if (former === undefined || Buffer.compare(former.signature, signature) === 0) return undefined;
     ofValidator.delete(place);
     return former;
   }
 
-  /** Takes a message whose signatures hold. @returns What it and earlier ones prove. */
-  note(message: Verifiable): Equivocation[] {
-    const found = claimsIn(message).map((claim) => this.#noteClaim(claim));
+  /**
+   * Takes a message whose signatures hold.
+   *
+   * @param isSigned - Checks a claim that came unchecked before.
+   * @returns What it and earlier ones prove.
+   */
+  note(message: Verifiable, isSigned: (claim: Signed<Claim>) => boolean): Equivocation[] {
+    const found = claimsIn(message).map((claim) => this.#noteClaim(claim, isSigned));
     return found.filter((pair) => pair !== undefined);
   }
 
-  #noteClaim(message: Signed<Claim>): Equivocation | undefined {
+  #noteClaim(
+    message: Signed<Claim>,
+    isSigned: (claim: Signed<Claim>) => boolean,
+  ): Equivocation | undefined {
     const { validator } = message;
     const ofValidator = this.#claims.get(validator) ?? new Map<string, Kept>();
     this.#claims.set(validator, ofValidator);
     const place = placeOf(message);
     const kept = ofValidator.get(place);
-    if (kept === undefined) {
-      keep(ofValidator, place, { claim: claimOf(message), isReported: false });
-      return undefined;
-    }
-    if (kept.isReported || !contradict(kept.claim, message)) return undefined;
-    kept.isReported = true;
-    return [kept.claim, claimOf(message)];
+    if (kept !== undefined) return pairOf(kept, message);
+    const first = { claim: claimOf(message), isReported: false };
+    keep(ofValidator, place, first);
+    const unchecked = this.#unchecked.get(validator)?.get(place);
+    this.#unchecked.get(validator)?.delete(place);
+    const isWorthIt = unchecked !== undefined && contradict(unchecked, message);
+    return isWorthIt && isSigned(unchecked) ? pairOf(first, unchecked) : undefined;
   }
+}
+
+/** (3) */
+function pairOf(kept: Kept, claim: Signed<Claim>): Equivocation | undefined {
+  if (kept.isReported || !contradict(kept.claim, claim)) return undefined;
+  kept.isReported = true;
+  return [kept.claim, claimOf(claim)];
 }
 
 function placeOf({ kind, height, round }: Signed<Claim>): string {

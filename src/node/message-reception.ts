@@ -87,7 +87,8 @@ export class MessageReception {
 
   #noteClaims(message: Verifiable, state: ConsensusState): void {
     if (isKeyUsedElsewhere(state, message, this.#parts)) this.#onKeyUsedElsewhere();
-    for (const pair of this.#equivocations.note(message)) this.#parts.onEquivocation(pair);
+    const isTrue = (claim: Signed<Claim>) => isSigned(claim, this.#contextOf(state));
+    for (const pair of this.#equivocations.note(message, isTrue)) this.#parts.onEquivocation(pair);
   }
 
   #noteSight(message: ConsensusMessage): void {

@@ -118,6 +118,8 @@ export class NodeShell {
   readonly #budget: VerificationBudget;
   /** When each member or candidate last got what is pending because it connected. */
   readonly #handedOverMs = new Map<PublicKey, number>();
+  /** Who answered since the start and had nothing more; kept only while the tip is to be learnt. */
+  readonly #exhausted = new Set<PublicKey>();
   /** The handlers need the driver and the driver needs the network: so it comes later. */
   #connected: Connected | undefined;
 
@@ -274,15 +276,18 @@ export class NodeShell {
    * Ends the abstention after a lost record: a quorum of others answered and has nothing more, so
    * the tip here is the highest certified one. What was signed before can concern its successor;
    * one height more is for a vote that was on its way. Where a quorum takes everybody, all others
-   * are enough: without them nothing was certified.
+   * are enough: without them nothing was certified. Answers need not be of one moment: all came
+   * after the start, so after what may be hidden, and this node has all that they told.
    */
   #resumeWhenKnown(peers: readonly PublicKey[]): void {
     const { ledger, members, peerKey, votes } = this.#parts;
     const driver = this.#connected?.driver;
     if (driver?.awaitsTip !== true || votes?.loss === undefined) return;
+    // On slow lines they never answer all at once; what one had to tell is told once.
+    for (const peer of peers) this.#exhausted.add(peer);
     // Candidates answer, too, but only members can have certified a higher tip.
     const others = members().filter(({ peer }) => peer !== peerKey);
-    const answered = others.filter(({ peer }) => peers.includes(peer));
+    const answered = others.filter(({ peer }) => this.#exhausted.has(peer));
     const enough = Math.min(quorumSize(members().length), others.length);
     if (answered.length < enough) return;
     driver.resumeSigningAbove(ledger.tip.height + votes.loss.hiddenHeights);

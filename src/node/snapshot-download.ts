@@ -7,10 +7,11 @@
  * (1) A peer that sent what does not hold is not asked again during this download; one that did
  *     not answer is left alone for `penaltyMs`, and ten times as long as it kept this node waiting:
  *     so one that keeps silent costs a tenth of the time at most.
- * (2) A download that was begun goes on as long as a peer still serves that snapshot; when all who
- *     answer say that it is gone, and others kept silent for `stalledMs`, the newest one is begun.
+ * (2) A download that was begun goes on as long as a peer still serves that snapshot; when all
+ *     say that it is gone, the newest one is begun instead. When some do, and the others have kept
+ *     silent for `stalledMs`, a newer one is begun if there is one.
  * (3) Peers are asked no faster than they are willing to answer.
- * (4) Who keeps silent holds up nobody: what others offer is begun after `lookMs`.
+ * (4) Who keeps silent holds up nobody: what others offer is begun after a few looks.
  */
 import { isLedgerError, LedgerError } from "../base/errors.ts";
 import type { PublicKey } from "../base/keys.ts";
@@ -60,6 +61,8 @@ const stalledMs = 10_000;
 const lookMs = 500;
 /** Peers that come up together find each other within this. */
 const looksMin = 10;
+/** So long others may yet offer a newer one. */
+const looksForSlow = 3;
 const logEveryChunks = 64;
 
 /** Fetches one snapshot. */
@@ -72,8 +75,10 @@ export class SnapshotDownload {
   readonly #gone = new Set<PublicKey>();
   /** Since when a peer is asked for its manifest: it is asked for nothing else meanwhile. */
   readonly #askedMs = new Map<PublicKey, number>();
-  /** Manifests that came since the last look. */
-  readonly #answers = new Map<PublicKey, Uint8Array | "gone">();
+  /** Those who said that they have no snapshot. */
+  readonly #without = new Set<PublicKey>();
+  /** The newest manifest that came. */
+  #best: { readonly height: number; readonly bytes: Uint8Array } | undefined;
   #turn = 0;
 
   constructor(parts: DownloadParts) {
@@ -89,19 +94,19 @@ export class SnapshotDownload {
    *   connected says that it has none above the goal.
    * @throws {LedgerError} NODE_STOPPED
    */
-  async run(goal: DownloadGoal): Promise<number | undefined> {
+  async run({ aboveHeight }: DownloadGoal): Promise<number | undefined> {
     const { writer, log } = this.#parts;
+    if (writer.height === undefined && !(await this.#begin(aboveHeight))) return undefined;
     for (;;) {
-      if (writer.height === undefined && !(await this.#begin(goal))) return undefined;
-      log.info({ height: writer.height }, "fetching a snapshot");
-      if (!(await this.#chunks())) {
-        log.warn({ height: writer.height }, "no peer has this snapshot any more: begun anew");
-        if (!(await this.#begin(goal))) return undefined;
-        continue;
-      }
-      const height = await this.#finish();
+      const begun = writer.height as number;
+      log.info({ height: begun }, "fetching a snapshot");
+      const outcome = await this.#chunks();
+      // What is there already is only given up for something newer.
+      if (outcome === "stalled" && !(await this.#begin(Math.max(begun, aboveHeight)))) continue;
+      const height = outcome === "whole" ? await this.#finish() : undefined;
       if (height !== undefined) return height;
-      if (!(await this.#begin(goal))) return undefined;
+      if (outcome !== "whole") log.warn({ height: begun }, "this snapshot is given up: begun anew");
+      if (outcome !== "stalled" && !(await this.#begin(aboveHeight))) return undefined;
     }
   }
 
@@ -123,51 +128,50 @@ export class SnapshotDownload {
     }
   }
 
-  /** Begins with the newest snapshot among those of all peers. */
-  async #begin({ aboveHeight }: DownloadGoal): Promise<boolean> {
+  /** Begins with the newest snapshot among those of all peers. @returns Whether there is one. */
+  async #begin(aboveHeight: number): Promise<boolean> {
+    this.#forget();
     for (let looks = 0; ; looks += 1) {
-      const found: { readonly height: number; readonly bytes: Uint8Array }[] = [];
-      const without = new Set<PublicKey>();
-      for (const [peer, bytes] of await this.#manifests())
-        if (bytes === "gone") without.add(peer);
-        else this.#judge(peer, bytes, found);
-      const best = found.toSorted((left, right) => right.height - left.height)[0];
-      if (best !== undefined && best.height > aboveHeight) {
+      await this.#askAll();
+      const best = this.#best;
+      const isWaiting = this.#askedMs.size > 0 && looks < looksForSlow;
+      if (best !== undefined && best.height > aboveHeight && !isWaiting) {
         this.#gone.clear();
         await this.#parts.writer.begin(best.bytes);
         return true;
       }
-      const isOlder = best !== undefined;
-      if (looks >= looksMin && (isOlder || this.#hasNobody(without))) return false;
+      if (looks >= looksMin && (best !== undefined || this.#hasNobody())) return false;
       await this.#wait(lookMs);
     }
   }
 
+  #forget(): void {
+    this.#best = undefined;
+    this.#without.clear();
+  }
+
   /** Tells whether nobody has a snapshot, as far as those say who do not keep silent. */
-  #hasNobody(without: ReadonlySet<PublicKey>): boolean {
+  #hasNobody(): boolean {
     const connected = this.#parts.peers.connectedPeers();
     const nowMs = this.#timers.nowMs();
     // Who keeps silent must not keep this node from beginning with blocks.
-    const patienceMs = without.size > 0 ? manifestMsWithOthers : manifestMs;
+    const patienceMs = this.#without.size > 0 ? manifestMsWithOthers : manifestMs;
     const isSilent = (peer: PublicKey) =>
       nowMs - (this.#askedMs.get(peer) ?? nowMs) >= patienceMs ||
       (this.#restUntilMs.get(peer) ?? 0) > nowMs;
     return (
       connected.length > 0 &&
-      connected.every((peer) => without.has(peer) || this.#liars.has(peer) || isSilent(peer))
+      connected.every((peer) => this.#without.has(peer) || this.#liars.has(peer) || isSilent(peer))
     );
   }
 
-  /** What peers answered since the last look; who takes long is waited for, but not here. */
-  async #manifests(): Promise<readonly (readonly [PublicKey, Uint8Array | "gone"])[]> {
+  /** Asks all for their manifests; who takes long is waited for, but not here. */
+  async #askAll(): Promise<void> {
     const askable = this.#askable();
     while (askable.length > 0) {
       const some = askable.splice(0, manifestsAtOnce);
       await this.#atMost(lookMs, Promise.all(some.map((peer) => this.#askManifest(peer))));
     }
-    const answers = [...this.#answers];
-    this.#answers.clear();
-    return answers;
   }
 
   async #askManifest(peer: PublicKey): Promise<void> {
@@ -175,7 +179,8 @@ export class SnapshotDownload {
     this.#askedMs.set(peer, this.#timers.nowMs());
     try {
       const bytes = await this.#ask(peer, () => peers.requestManifest(peer, 0));
-      if (bytes !== undefined) this.#answers.set(peer, bytes);
+      if (bytes === "gone") this.#without.add(peer);
+      else if (bytes !== undefined) this.#judge(peer, bytes);
     } finally {
       this.#askedMs.delete(peer);
     }
@@ -193,30 +198,27 @@ export class SnapshotDownload {
     }
   }
 
-  #judge(
-    peer: PublicKey,
-    bytes: Uint8Array,
-    found: { readonly height: number; readonly bytes: Uint8Array }[],
-  ): void {
+  /** Keeps the newest one only: they may be large, and many. */
+  #judge(peer: PublicKey, bytes: Uint8Array): void {
     try {
       const { height } = verifyManifest(decodeManifest(bytes), this.#parts.context);
-      found.push({ height, bytes });
+      if (height > (this.#best?.height ?? 0)) this.#best = { height, bytes };
     } catch (error) {
       this.#onLie(peer, error);
     }
   }
 
-  /** Fetches chunk after chunk. @returns False when the snapshot is to be had no more. */
-  async #chunks(): Promise<boolean> {
+  /** Fetches chunk after chunk. */
+  async #chunks(): Promise<"whole" | "gone" | "stalled"> {
     const { writer, peers, log } = this.#parts;
     const height = writer.height as number;
     let lastMs = this.#timers.nowMs();
     for (let count = 0; ; count += 1) {
       const from = writer.next;
-      if (from === undefined) return true;
+      if (from === undefined) return "whole";
       if (count % logEveryChunks === logEveryChunks - 1) log.info({ height, from }, "fetching");
       const peer = await this.#nextPeer(lastMs);
-      if (peer === undefined) return false;
+      if (peer === "gone" || peer === "stalled") return peer;
       const bytes = await this.#ask(peer, () => peers.requestChunk(peer, height, from));
       if (bytes === "gone") this.#gone.add(peer);
       if (bytes === undefined || bytes === "gone") continue;
@@ -234,9 +236,10 @@ export class SnapshotDownload {
    * Waits for a peer to ask.
    *
    * @param lastMs - When the last chunk came.
-   * @returns `undefined` when those who say anything said that the snapshot is gone.
+   * @returns "gone" when all there are said that the snapshot is; "stalled" when some did, and the
+   *   others have kept silent for a while.
    */
-  async #nextPeer(lastMs: number): Promise<PublicKey | undefined> {
+  async #nextPeer(lastMs: number): Promise<PublicKey | "gone" | "stalled"> {
     for (;;) {
       const askable = this.#askable().filter((peer) => !this.#gone.has(peer));
       this.#turn += 1;
@@ -245,8 +248,9 @@ export class SnapshotDownload {
       if (peer !== undefined) return peer;
       const connected = this.#parts.peers.connectedPeers().filter((one) => !this.#liars.has(one));
       const silent = connected.filter((one) => !this.#gone.has(one));
-      const isStalled = this.#timers.nowMs() - lastMs >= stalledMs;
-      if (silent.length < connected.length && (silent.length === 0 || isStalled)) return undefined;
+      if (silent.length === connected.length) continue;
+      if (silent.length === 0) return "gone";
+      if (this.#timers.nowMs() - lastMs >= stalledMs) return "stalled";
     }
   }
 

@@ -9,12 +9,13 @@
  * |---|---|---|
  * | version | integer | 0 |
  * | height, round | integer | the slot's height and round |
- * | claims | list of `[kind, bin 32 or nil, preparedRound or nil]` | all that was signed in this round, kinds ascending |
+ * | claims | list of `[kind, bin 32 or nil, preparedRound or nil]` | all that was signed in this round, kinds ascending; none in a limit |
  * | blocks | list of bin | encoded blocks that the two next fields name by index, each once |
  * | proposal | `[blockIndex, [bin], [bin]]` | own proposal of this round: round changes, prepares |
  * | prepared | `[round, blockIndex, [bin]]` | highest prepared certificate of this height: prepares |
  *
  * Kinds: 0 round change, 1 proposal, 2 prepare, 3 commit, the order in which a round signs them.
+ * A limit is what a lost record is replaced with: below its height nothing is signed any more.
  * Embedded messages are wire messages (message.ts), a round change without its block.
  */
 import { bytesToHex, hexToBytes } from "../bytes.ts";
@@ -52,13 +53,21 @@ type ProposedBlock = {
 export type SigningRecord = {
   readonly height: number;
   readonly round: number;
-  /** All claims signed at (height, round), at most one of a kind, in the order of `claimOrder`. */
+  /**
+   * All claims signed at (height, round), at most one of a kind, in the order of `claimOrder`; none
+   * in a limit (`signingLimit`).
+   */
   readonly claims: readonly Claim[];
   /** Present when `claims` holds a proposal. */
   readonly proposal: ProposedBlock | undefined;
   /** Highest prepared certificate of the height; of this round when `claims` holds a commit. */
   readonly prepared: PreparedCertificate | undefined;
 };
+
+/** Returns the record of a node that knows only that it may have signed anything below a height. */
+export function signingLimit(height: number): SigningRecord {
+  return { height, round: 0, claims: [], proposal: undefined, prepared: undefined };
+}
 
 /** Order in which one round signs its claims; part of the slot (height, round, order). */
 export const claimOrder = { roundChange: 0, proposal: 1, prepare: 2, commit: 3 } as const;
@@ -201,7 +210,8 @@ function blockAt(blocks: readonly Block[], index: number): Block {
 /** One encoding a record, and nothing in it that the core never writes. */
 function checkRecord(record: SigningRecord, blocks: readonly Block[]): void {
   const { claims, proposal, prepared, round } = record;
-  if (claims.length === 0) throw invalid(type, "claims", "expected at least one");
+  if (claims.length === 0 && (round > 0 || prepared !== undefined))
+    throw invalid(type, "claims", "expected at least one");
   claims.reduce((before, { kind }) => {
     if (claimOrder[kind] <= before) throw invalid(type, "claims", "kinds must ascend");
     return claimOrder[kind];

@@ -29,8 +29,21 @@ export const catchingUpMutants: readonly Mutant[] = [
   {
     name: "waits for a snapshot that nobody has any more but who keeps silent",
     file: download,
-    replace: "(silent.length === 0 || isStalled)) return undefined;",
-    by: "(silent.length === 0 || (isStalled && silent.length < 0))) return undefined;",
+    replace: 'if (this.#timers.nowMs() - lastMs >= stalledMs) return "stalled";',
+    by: 'if (this.#timers.nowMs() - lastMs >= 1e9) return "stalled";',
+  },
+  {
+    name: "a download given up for nothing newer",
+    file: download,
+    replace:
+      'if (outcome === "stalled" && !(await this.#begin(Math.max(begun, aboveHeight)))) continue;',
+    by: 'if (outcome === "stalled" && !(await this.#begin(aboveHeight))) return undefined;',
+  },
+  {
+    name: "the first snapshot that is offered is begun",
+    file: download,
+    replace: "const isWaiting = this.#askedMs.size > 0 && looks < looksForSlow;",
+    by: "const isWaiting = this.#askedMs.size < 0 && looks < looksForSlow;",
   },
   {
     name: "manifests of silent peers waited for one after the other",
@@ -87,10 +100,16 @@ export const catchingUpMutants: readonly Mutant[] = [
     by: "driver.resumeSigningAbove(ledger.tip.height);",
   },
   {
+    name: "what was learnt after a lost record is not put on disk",
+    file: "node/consensus-driver.ts",
+    replace: "await this.#persist(record);",
+    by: "await Promise.resolve(record);",
+  },
+  {
     name: "candidates tell the tip",
     file: shell,
-    replace: "const answered = others.filter(({ peer }) => peers.includes(peer));",
-    by: "const answered = peers.filter((peer) => peer !== peerKey);",
+    replace: "const answered = others.filter(({ peer }) => this.#exhausted.has(peer));",
+    by: "const answered = [...this.#exhausted].filter((peer) => peer !== peerKey);",
   },
   {
     name: "a node tells itself the tip",

@@ -245,8 +245,8 @@ export const rulesMutants: readonly Mutant[] = [
   {
     name: "signing record not taken up after a restart",
     file: step,
-    replace: "return record.height === state.height ? takeUp(state, record) : unchanged(state);",
-    by: "return record.height === state.height + 1 ? takeUp(state, record) : unchanged(before);",
+    replace: "return isOfHeight(record, state) ? takeUp(state, record) : unchanged(state);",
+    by: "return record.height < 0 ? takeUp(state, record) : unchanged(before);",
   },
   {
     name: "prepared block forgotten by a restart",

@@ -62,14 +62,14 @@ export const signingMutants: readonly Mutant[] = [
   {
     name: "slot not compared before signing",
     file: signing,
-    replace: "return record.round === round && claimOrder[kind] > claimOrder[last.kind];",
-    by: "return true;",
+    replace: "return record.round === round && isNext;",
+    by: "return isNext || kind !== undefined;",
   },
   {
     name: "same slot signed twice",
     file: signing,
-    replace: "claimOrder[kind] > claimOrder[last.kind]",
-    by: "claimOrder[kind] >= claimOrder[last.kind]",
+    replace: "claimOrder[kind] > claimOrder[signed.kind]",
+    by: "claimOrder[kind] >= claimOrder[signed.kind]",
   },
   {
     name: "prepared block not in the record",
@@ -174,10 +174,16 @@ export const signingMutants: readonly Mutant[] = [
     by: "position.round >= round - 1;",
   },
   {
+    name: "a proposer that comes and goes prolongs its round",
+    file: pacing,
+    replace: "Math.max(timeoutMs(state), running?.durationMs ?? 0)",
+    by: "Math.max(timeoutMs(state), 0)",
+  },
+  {
     name: "the short time-out stays when the proposer is heard of",
     file: pacing,
-    replace: "other.round === round && other.durationMs === durationMs;",
-    by: "other.round === round && other.durationMs <= durationMs;",
+    replace: "if (timer !== undefined && running?.durationMs !== durationMs)",
+    by: "if (timer !== undefined && running === undefined)",
   },
   {
     name: "turns not in order after the former proposer",

@@ -211,12 +211,12 @@ export class WorldNode {
     return new SnapshotNeed({ config, log: this.#options.log ?? silentLog });
   }
 
-  #onPruned(peers: readonly PublicKey[], memberCount: number): void {
+  #onPruned(peers: readonly PublicKey[], members: readonly PublicKey[]): void {
     const { ledger } = this.running ?? {};
     if (ledger === undefined) return;
     const { height } = ledger.tip;
     const nowMs = this.#options.time.nowMs;
-    if (this.#need.isNow(peers, { height, memberCount }, nowMs))
+    if (this.#need.isNow(peers, { height, members }, nowMs))
       this.#restartAbove(height).catch((error: unknown) =>
         this.#options.listener.onFailure(this, error),
       );
@@ -229,7 +229,8 @@ export class WorldNode {
     const clock = steadyClock({ wallMs, monotonicMs: () => time.nowMs });
     const found = this.disk.findRecord();
     const storage = this.#storageOf(life, log);
-    await (replaceAbove === undefined ? storage.prepare() : storage.replace(replaceAbove));
+    if (replaceAbove === undefined) await storage.prepare();
+    else if (await storage.replace(replaceAbove)) this.#need.noteReplaced();
     if (!life.isAlive) return;
     const store = await storage.openStore();
     const ledger = await this.#openLedger(life, { store, clock, log });
@@ -246,7 +247,11 @@ export class WorldNode {
       votes: { ...judged, write: (bytes) => this.disk.writeRecord(life, bytes) },
       storage: gate,
       snapshots: storage.sourceOf(store),
-      onPruned: (peers) => this.#onPruned(peers, membership.members().length),
+      onPruned: (peers) =>
+        this.#onPruned(
+          peers,
+          membership.members().map(({ peer }) => peer),
+        ),
       peerKey: peerKey(index),
       members: () => membership.members(),
       onEquivocation,

@@ -53,8 +53,8 @@ export class NodeStorage {
     if (life.isAlive && snapshots.sync === "snapshot" && isFresh) await this.replace(0);
   }
 
-  /** Fetches a snapshot into the place of the ledger, which is closed. */
-  async replace(aboveHeight: number): Promise<void> {
+  /** Fetches a snapshot into the place of the ledger, which is closed. @returns Whether one came. */
+  async replace(aboveHeight: number): Promise<boolean> {
     const { index, life, disk, genesis, time, network, log, onPhase } = this.#parts;
     onPhase("fetching");
     const startNetwork = async () => {
@@ -72,7 +72,7 @@ export class NodeStorage {
       signal: new AbortController().signal,
       timers: time.timersOf(life),
     };
-    await replaceByFetched(parts, aboveHeight);
+    return replaceByFetched(parts, aboveHeight);
   }
 
   /** Disks of this world keep what they acknowledged, so no download comes out wrong by itself. */

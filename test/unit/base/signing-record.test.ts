@@ -10,6 +10,7 @@ import {
   encodeSigningRecord,
   type SigningRecord,
   sameClaim,
+  signingLimit,
 } from "../../../src/base/format/signing-record.ts";
 import { claimOnly } from "../../sim/fake-keys.ts";
 import { blockBy, preparedBy, roundChangeOf, voteOf } from "../../sim/probe.ts";
@@ -56,6 +57,7 @@ const records: [string, SigningRecord][] = [
       prepared,
     },
   ],
+  ["a limit", signingLimit(7)],
 ];
 
 describe("signing record", () => {
@@ -107,7 +109,9 @@ describe("signing record", () => {
 
   it.each([
     ["another version", () => edited(0, 1)],
-    ["no claim", () => edited(3, [])],
+    ["no claim in a later round", () => edited(3, [])],
+    ["a limit with a proposal", () => encode([0, 1, 0, [], [encodeBlock(x)], [0, [], []], null])],
+    ["a limit that is prepared", () => encode([0, 1, 0, [], [encodeBlock(x)], null, [9, 0, []]])],
     ["claims out of order", () => edited(3, claimTuples().toReversed())],
     ["a proposal claim without the proposal", () => edited(5, null)],
     ["a proposal without its claim", () => edited(3, claimTuples().slice(2))],

@@ -5,7 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { AssertionError } from "../../../src/base/assert.ts";
 import { blockOf } from "../../../src/base/format/block.ts";
-import type { SigningRecord } from "../../../src/base/format/signing-record.ts";
+import { type SigningRecord, signingLimit } from "../../../src/base/format/signing-record.ts";
 import type { ConsensusEvent } from "../../../src/consensus/event.ts";
 import { proposerAt } from "../../../src/consensus/proposer.ts";
 import { moveTo } from "../../../src/consensus/rules.ts";
@@ -107,11 +107,12 @@ describe("signing", () => {
     expect(broken(() => messageOf(proposal, noAttachments, signer))).toBe(expected);
   });
 
-  it("rests on a record that holds something", () => {
-    const record: SigningRecord = { ...noRecord, claims: [] };
-    expect(broken(() => maySign({ ...state, record }, "prepare"))).toBe(
-      "a signing record holds a claim",
-    );
+  it("begins at the height of a limit, in any round and with any kind", () => {
+    for (const kind of ["roundChange", "proposal", "prepare", "commit"] as const) {
+      expect(maySign({ ...state, record: signingLimit(1) }, kind)).toBe(true);
+      expect(maySign({ ...state, record: signingLimit(1), round: 3 }, kind)).toBe(true);
+      expect(maySign({ ...state, record: signingLimit(2) }, kind)).toBe(false);
+    }
   });
 
   it("of a lower round than the record's is refused, whatever the kind", () => {

@@ -118,6 +118,14 @@ describe("the time-out", () => {
     expect(probe.state.timer).toEqual({ height: 1, round: 6, durationMs: 4_000 });
   });
 
+  it("is prolonged once a round, however often the proposer seems to come and go", () => {
+    const probe = inRound(6);
+    probe.hear(seenAt(2, 1, 6), seenAt(2, 1, 7));
+    const roundChanges = [0, 1, 3].map((validator) => roundChangeOf(validator, 6));
+    probe.hear(proposalOf(2, 6, blockBy(2, "z"), { roundChanges }));
+    expect(durations(probe)).toEqual([1_000, 4_000]);
+  });
+
   it("begins anew, and in full, with a proposal", () => {
     const roundChanges = [0, 1, 3].map((validator) => roundChangeOf(validator, 6));
     const probe = inRound(6);

@@ -4,6 +4,7 @@ import {
   decodeSigningRecord,
   encodeSigningRecord,
   type SigningRecord,
+  signingLimit,
 } from "../../../src/base/format/signing-record.ts";
 import { isForeignUseOfKey } from "../../../src/consensus/signing.ts";
 import {
@@ -89,6 +90,26 @@ describe("after a restart", () => {
     expect(again.of("sign")).toMatchObject([
       { claim: { kind: "roundChange", round: 1 }, attachments: { block: { hash: x.hash } } },
     ]);
+  });
+
+  it("with a limit it begins its height as if nothing had been signed there", () => {
+    const probe = new Probe(4, 1).feed({ kind: "restored", record: signingLimit(1) });
+    expect(probe.state).toMatchObject({ work: false, round: 0, timer: undefined });
+    probe.hear(proposalOf(0, 0, x)).check();
+    expect(probe.signed()).toEqual(["prepare 0"]);
+    expect(isForeignUseOfKey(probe.state, voteOf("commit", 1, at0))).toBe(true);
+  });
+
+  it("with a limit above its height it signs nothing before it is there", () => {
+    const probe = new Probe(4, 1).feed({ kind: "restored", record: signingLimit(2) });
+    probe.hear(proposalOf(0, 0, x)).check();
+    expect(probe.signed()).toEqual([]);
+    expect(isForeignUseOfKey(probe.state, voteOf("commit", 1, at0))).toBe(false);
+    const tip = { height: 1, hash: x.hash, proposers: proposersAfter(0) };
+    probe.feed({ kind: "appended", tip, validators: keysOf(4) });
+    expect(probe.state.work).toBe(false);
+    probe.feed({ kind: "work", height: 2 }).timeout();
+    expect(probe.signed()).toEqual(["roundChange 1"]);
   });
 
   it("goes on with the timer of its round", () => {

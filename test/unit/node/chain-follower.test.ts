@@ -110,16 +110,26 @@ async function untilHeight(sink: { tip: { height: number } }, height: number): P
 }
 
 /** A follower in virtual time whose peers answer for their height after so many milliseconds. */
-function followSlow(heightMs: Readonly<Record<string, number>>) {
+function followSlow(
+  heightMs: Readonly<Record<string, number>>,
+  others: Readonly<Record<string, FakePeer>> = {},
+) {
   const timers = new VirtualTimers();
   const sink = { tip: { height: 0 } };
   const rounds: { readonly atMs: number; readonly peers: readonly string[] }[] = [];
+  const requests: string[] = [];
+  const peerOf = (peer: string) => others[peer] ?? honest(20);
   const follower = new ChainFollower({
     source: {
       connectedPeers: () => Object.keys(heightMs),
       requestStatus: (peer) =>
-        new Promise((resolve) => timers.after(heightMs[peer] ?? 0, () => resolve({ height: 20 }))),
-      requestBlocks: async (_peer, from, countMax) => honest(20).blocks(from, countMax),
+        new Promise((resolve) =>
+          timers.after(heightMs[peer] ?? 0, () => resolve({ height: peerOf(peer).height })),
+        ),
+      requestBlocks: async (peer, from, countMax) => {
+        requests.push(peer);
+        return peerOf(peer).blocks(from, countMax);
+      },
     },
     sink: {
       ...sink,
@@ -138,7 +148,7 @@ function followSlow(heightMs: Readonly<Record<string, number>>) {
     onCaughtUp: (peers) => rounds.push({ atMs: timers.nowMs(), peers: [...peers].sort() }),
     members: () => ["self", ...Object.keys(heightMs)],
   });
-  return { follower, timers, sink, rounds };
+  return { follower, timers, sink, rounds, requests };
 }
 
 describe("a node that is behind", () => {
@@ -210,6 +220,19 @@ describe("a node that is behind", () => {
     expect(rounds[0]).toEqual({ atMs: 320, peers: ["quick"] });
     // A lost signing record is made good for by a quorum in one look.
     expect(rounds.some(({ peers }) => peers.length === 3)).toBe(true);
+  });
+
+  it("(2) does not ask a peer for blocks that was passed over while it told its height", async () => {
+    const { follower, timers, sink, requests } = followSlow(
+      { quick: 20, liar: 400 },
+      { liar: { height: 900, blocks: () => [] } },
+    );
+    follower.start();
+    await timers.advance(12_000);
+    await follower.stop();
+    expect(sink.tip.height).toBe(20);
+    // At most one each 5 s.
+    expect(requests.filter((peer) => peer === "liar").length).toBeLessThanOrEqual(3);
   });
 
   it("does not count a peer as exhausted that has more and could not be asked", async () => {

@@ -11,7 +11,7 @@ import {
   decodeMessage,
   encodeMessage,
 } from "../../../src/base/format/message.ts";
-import { decodeSigningRecord } from "../../../src/base/format/signing-record.ts";
+import { decodeSigningRecord, signingLimit } from "../../../src/base/format/signing-record.ts";
 import { zeroHash } from "../../../src/base/hash.ts";
 import type { nativeSigner } from "../../../src/node/native-crypto.ts";
 import { blockAt, chainId, drive, proposer, sorted, until } from "./driver-fixture.ts";
@@ -151,8 +151,47 @@ describe("the consensus driver", () => {
     expect(sent).toEqual([]);
     expect(driver.isAbstaining).toBe(true);
     driver.resumeSigningAbove(0);
+    expect(driver.awaitsTip).toBe(false);
     driver.noteWork();
     await until(() => decisions.length > 0);
     await driver.stop();
+  });
+
+  it("puts on disk what it learnt after the loss, so that a restart need not learn it again", async () => {
+    const validators = [proposer.publicKey];
+    const lost = drive({ validators, isRecordLost: true });
+    lost.driver.start();
+    lost.driver.resumeSigningAbove(1);
+    expect(lost.driver.isAbstaining).toBe(true);
+    await until(() => lost.records.length > 0);
+    await lost.driver.stop();
+    expect(lost.records).toEqual([signingLimit(2)]);
+    expect(lost.sent).toEqual([]);
+    const again = drive({ validators, record: lost.records[0] });
+    again.driver.start();
+    again.driver.noteWork();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(again.driver.isAbstaining).toBe(true);
+    expect(again.driver.status.votesFromHeight).toBeUndefined();
+    expect(again.sent).toEqual([]);
+    await again.driver.stop();
+    const there = drive({ validators, record: signingLimit(1) });
+    there.driver.start();
+    await until(() => there.decisions.length > 0);
+    expect(there.driver.isAbstaining).toBe(false);
+    await there.driver.stop();
+  });
+
+  it("keeps an older record that damage left whole, if it goes as far", async () => {
+    const validators = [proposer.publicKey];
+    const claim = { kind: "prepare", height: 9, round: 0, blockHash: "33".repeat(32) } as const;
+    const record = { ...signingLimit(9), claims: [claim] };
+    const { driver, records } = drive({ validators, isRecordLost: true, record });
+    driver.start();
+    await until(() => driver.core.record !== undefined);
+    driver.resumeSigningAbove(3);
+    await until(() => records.length > 0);
+    await driver.stop();
+    expect(records).toEqual([record]);
   });
 });

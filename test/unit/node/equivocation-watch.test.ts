@@ -10,17 +10,21 @@ import { chainId, drive, sorted, until } from "./driver-fixture.ts";
 
 const x = blockBy(0, "x");
 const y = blockBy(0, "y");
+/** No claim that came unchecked is asked for here. */
+const nothing = () => {
+  throw new Error("nothing came unchecked");
+};
 const voteFor = (block: typeof x, round = 0) => voteOf("commit", 1, { round, block });
 
 it("finds the second claim for one place, once, and keeps no blocks", () => {
   const watch = new EquivocationWatch();
   const [first, second] = [proposalOf(1, 1, x), proposalOf(1, 1, y)];
-  expect(watch.note(first)).toEqual([]);
+  expect(watch.note(first, nothing)).toEqual([]);
   expect(watch.contradicts(first)).toBe(false);
   expect(watch.contradicts(second)).toBe(true);
-  expect(watch.note(second)).toEqual([[claimOf(first), claimOf(second)]]);
+  expect(watch.note(second, nothing)).toEqual([[claimOf(first), claimOf(second)]]);
   expect(watch.contradicts(second)).toBe(false);
-  expect(watch.note(second)).toEqual([]);
+  expect(watch.note(second, nothing)).toEqual([]);
 });
 
 it("finds nothing in what honest validators do", () => {
@@ -34,16 +38,16 @@ it("finds nothing in what honest validators do", () => {
     roundChangeOf(1, 2, preparedBy([0, 1, 2], 1, x)),
     voteFor(x, 1),
   ];
-  expect(messages.flatMap((message) => watch.note(message))).toEqual([]);
+  expect(messages.flatMap((message) => watch.note(message, nothing))).toEqual([]);
 });
 
 it("finds claims that are only shown inside other messages", () => {
   const watch = new EquivocationWatch();
-  watch.note(voteOf("prepare", 1, { round: 0, block: y }));
-  watch.note(roundChangeOf(3, 1));
+  watch.note(voteOf("prepare", 1, { round: 0, block: y }), nothing);
+  watch.note(roundChangeOf(3, 1), nothing);
   const roundChanges = [roundChangeOf(2, 1), roundChangeOf(3, 1, preparedBy([0, 1, 2], 0, x))];
   const prepares = preparedBy([0, 1, 2], 0, x).prepares;
-  const found = watch.note(proposalOf(1, 1, x, { roundChanges, prepares }));
+  const found = watch.note(proposalOf(1, 1, x, { roundChanges, prepares }), nothing);
   expect(found.map(([{ validator, kind }]) => [validator.slice(0, 2), kind])).toEqual([
     ["12", "prepare"],
     ["14", "roundChange"],
@@ -52,8 +56,9 @@ it("finds claims that are only shown inside other messages", () => {
 
 it("keeps no more of one validator than the limit, and the others are not touched", () => {
   const watch = new EquivocationWatch();
-  watch.note(voteOf("commit", 2, { round: 0, block: x }));
-  for (let round = 0; round <= limits.watchedClaimsMax; round += 1) watch.note(voteFor(x, round));
+  watch.note(voteOf("commit", 2, { round: 0, block: x }), nothing);
+  for (let round = 0; round <= limits.watchedClaimsMax; round += 1)
+    watch.note(voteFor(x, round), nothing);
   expect(watch.contradicts(voteFor(y, 0))).toBe(false);
   expect(watch.contradicts(voteFor(y, 1))).toBe(true);
   expect(watch.contradicts(voteOf("commit", 2, { round: 0, block: y }))).toBe(true);
@@ -67,8 +72,27 @@ it("compares what came unchecked, without taking it for proven", () => {
   expect(watch.compare(voteFor(y))).toEqual(claimOf(voteFor(x)));
   // Both may be forged: whoever comes next is not compared with either.
   expect(watch.compare(voteFor(y))).toBeUndefined();
-  watch.note(voteFor(x, 1));
+  const resigned = { ...voteFor(y), signature: new Uint8Array(64).fill(7) };
+  expect(watch.compare(resigned)).toEqual(claimOf(voteFor(y)));
+  watch.note(voteFor(x, 1), nothing);
   expect(watch.compare(voteFor(y, 1))).toBeUndefined();
+});
+
+it("has what came unchecked before a verified claim checked, if they differ", () => {
+  const watch = new EquivocationWatch();
+  const asked: unknown[] = [];
+  const answering = (answer: boolean) => (claim: unknown) => {
+    asked.push(claim);
+    return answer;
+  };
+  for (const round of [0, 1, 2]) watch.compare(voteFor(x, round));
+  expect(watch.note(voteFor(x, 0), answering(true))).toEqual([]);
+  expect(asked).toEqual([]);
+  expect(watch.note(voteFor(y, 1), answering(false))).toEqual([]);
+  expect(watch.note(voteFor(y, 2), answering(true))).toEqual([
+    [claimOf(voteFor(y, 2)), claimOf(voteFor(x, 2))],
+  ]);
+  expect(asked).toEqual([claimOf(voteFor(x, 1)), claimOf(voteFor(x, 2))]);
 });
 
 it("keeps no more that is unchecked than the limit, either", () => {

@@ -222,6 +222,18 @@ describe("evidence", () => {
     await driver.stop();
   });
 
+  it("of a claim that was of no use and a later one that is", async () => {
+    const { driver, hear, equivocations } = listener();
+    driver.start();
+    // Unjustified, so nobody looks at it; then a vote of the same key would do, too.
+    hear(proposal(1, 1, other));
+    const roundChanges = [0, 2, 3].map((signer) => roundChange(signer, 1));
+    const own = blockOf({ ...block.header, proposer: keys[1] as string }, []);
+    hear(proposal(1, 1, own, { roundChanges }));
+    expect(equivocations.map(([{ kind }]) => kind)).toEqual(["proposal"]);
+    await driver.stop();
+  });
+
   it("is not kept back by a forged claim that came first or last", async () => {
     const { driver, hear, equivocations } = listener(100, "44".repeat(32));
     driver.start();
@@ -232,6 +244,10 @@ describe("evidence", () => {
     expect(() => hear(forged(third))).toThrow("CONSENSUS_SIGNATURE_INVALID");
     hear(vote(1, "commit", other));
     expect(equivocations).toHaveLength(1);
+    // Nor by a forged signature for what it says itself.
+    const mimicked = { ...vote(2, "prepare"), validator: keys[1] as string };
+    hear(mimicked, vote(1, "prepare"), vote(1, "prepare", other));
+    expect(equivocations).toHaveLength(2);
     await driver.stop();
   });
 });

@@ -24,6 +24,8 @@ const decided = (height: number) => {
 export type Peer = {
   /** The height it tells; absent when it does not answer. */
   readonly height?: number;
+  /** Time until it tells its height, milliseconds; the first time, then from then on. */
+  readonly tellsAfterMs?: readonly [first: number, then: number];
   /** Default: all up to its height. */
   readonly blocks?: (from: number) => readonly Uint8Array[] | LedgerError;
 };
@@ -60,10 +62,14 @@ export function startShell(options: {
     ...{ verifier: nativeVerifier, clock, timers, log: silentLog, blockIntervalMs: 500 },
   });
   const sentTo: string[] = [];
+  const asked = new Set<string>();
   const { driver } = shell.connect({
     connectedPeers: () => Object.keys(peers),
     requestStatus: async (peer) => {
-      const height = peers[peer]?.height;
+      const { height, tellsAfterMs: [first, then] = [0, 0] } = peers[peer] as Peer;
+      const delayMs = asked.has(peer) ? then : first;
+      asked.add(peer);
+      if (delayMs > 0) await new Promise<void>((resolve) => timers.after(delayMs, resolve));
       return height === undefined ? new Promise<never>(() => {}) : { height };
     },
     requestBlocks: async (peer, from) => {

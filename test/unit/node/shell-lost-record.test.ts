@@ -46,6 +46,15 @@ describe("a validator that lost its signing record", () => {
     expect(await silentThrough({ members: 4, peers })).toBe(7);
   });
 
+  it("learns it on slow lines, too, where the others never answer all at once", async () => {
+    const peers: Readonly<Record<string, Peer>> = {
+      "peer 1": { height: 5, tellsAfterMs: [10, 10] },
+      "peer 2": { height: 5, tellsAfterMs: [1_500, 1_500] },
+      "peer 3": { height: 5, tellsAfterMs: [2_500, 1_500] },
+    };
+    expect(await silentThrough({ members: 4, peers })).toBe(7);
+  });
+
   it("needs the other one of two, and trusts the operator's word on hidden votes", async () => {
     const loss = { hiddenHeights: 0 };
     expect(await silentThrough({ members: 2, loss, peers: {} })).toBe(Number.POSITIVE_INFINITY);

@@ -209,8 +209,18 @@ describe("the download of a snapshot", () => {
       return { ended, begun: writer.height };
     };
 
-    it("(4) begins with what others offer within half a second", async () => {
-      expect(await runFor({ a: silent, b: {}, c: silent }, 600)).toMatchObject({ begun: 32 });
+    it("(4) begins with what others offer within two seconds", async () => {
+      expect(await runFor({ a: silent, b: {}, c: silent }, 2_000)).toMatchObject({ begun: 32 });
+    });
+
+    it("(4) takes a newer one that comes a little later than the first", async () => {
+      const timers = new VirtualTimers();
+      const offer = (delayMs: number, height: number) => async () => {
+        await new Promise<void>((resolve) => timers.after(delayMs, resolve));
+        return (await source.manifest(height)) as Uint8Array;
+      };
+      const answers = { near: { manifest: offer(10, 16) }, far: { manifest: offer(900, 32) } };
+      expect(await runFor(answers, 20_000, timers)).toMatchObject({ ended: { height: 32 } });
     });
 
     it("(4) begins with blocks as soon as without them when others have none", async () => {
@@ -243,6 +253,25 @@ describe("the download of a snapshot", () => {
       isGone = false;
       const answers = { a: mute, b: { manifest, chunk } };
       expect(await runFor(answers, 60_000, timers)).toMatchObject({ ended: { height: 32 } });
+    });
+
+    it("(2) goes on with what it has when the one server was away and nobody has a newer one", async () => {
+      const timers = new VirtualTimers();
+      const timeout = new LedgerError("P2P_SYNC_FAILED", { peer: "a", request: "", reason: "" });
+      let asked = 0;
+      const froms: string[] = [];
+      const chunk = async (height: number, from: string) => {
+        asked += 1;
+        froms.push(from);
+        if (asked === 3)
+          await new Promise((_, reject) => timers.after(20_000, () => reject(timeout)));
+        return (await source.chunk(height, from)) as Uint8Array;
+      };
+      const newcomer = { ...none, chunk: () => Promise.reject(gone("b")) };
+      const found = await runFor({ a: { chunk }, b: newcomer }, 300_000, timers);
+      expect(found).toMatchObject({ ended: { height: 32 } });
+      // The third one twice, the others once: nothing was fetched anew.
+      expect(froms.length).toBe(new Set(froms).size + 1);
     });
 
     it("takes a manifest that took a while", async () => {
@@ -349,11 +378,12 @@ describe("the directory of a ledger that is replaced", () => {
 
 describe("the need of a snapshot", () => {
   const need = (sync: "blocks" | "snapshot") => new SnapshotNeed({ config: { sync }, log });
-  const at = (height: number) => ({ height, memberCount: 4 });
+  const at = (height: number) => ({ height, members: ["a", "b", "c", "d"] });
 
   it("is there when more peers than can be faulty have pruned the next block", () => {
     expect(need("blocks").isNow(["a"], at(0))).toBe(false);
     expect(need("blocks").isNow(["a", "b"], at(0))).toBe(true);
+    expect(need("blocks").isNow(["a", "candidate"], at(0))).toBe(false);
   });
 
   it("does not cost a node its blocks unless it is configured so", () => {
@@ -368,10 +398,11 @@ describe("the need of a snapshot", () => {
     ]);
   });
 
-  it("is there again soon for a node that came on and fell behind again", () => {
+  it("is there again soon for a node that got one and fell behind again", () => {
     const one = need("snapshot");
     expect(one.isNow(["a", "b"], at(0), 0)).toBe(true);
-    expect(one.isNow(["a", "b"], at(64), 5_000)).toBe(true);
-    expect(one.isNow(["a", "b"], at(64), 10_000)).toBe(false);
+    expect(one.isNow(["a", "b"], at(5), 5_000)).toBe(false);
+    one.noteReplaced();
+    expect(one.isNow(["a", "b"], at(64), 10_000)).toBe(true);
   });
 });
