@@ -85,9 +85,15 @@ export class ConsensusDriver {
 
   /** True while nothing is signed because it is not known what was signed before. */
   get isAbstaining(): boolean {
-    const { height, abstainThroughHeight, record } = this.#state;
+    const { height, abstainThroughHeight } = this.#state;
+    const record = this.#lastRecord;
     const isLimited = record?.claims.length === 0 && height < record.height;
     return height <= abstainThroughHeight || isLimited;
+  }
+
+  /** Until the node has listened, the record found at start waits to be restored. */
+  get #lastRecord(): SigningRecord | undefined {
+    return this.#state.record ?? this.#parts.record;
   }
 
   /** True as long as `resumeSigningAbove` is to be called. */
@@ -105,9 +111,8 @@ export class ConsensusDriver {
   }
 
   async #resume(limit: SigningRecord): Promise<void> {
-    // Damage left an older record whole, which may wait to be restored: where it goes as far, it
-    // says more.
-    const former = this.#state.record ?? this.#parts.record;
+    // Damage left an older record whole: where it goes as far, it says more.
+    const former = this.#lastRecord;
     const record = former !== undefined && former.height >= limit.height ? former : limit;
     await this.#persist(record);
     if (!this.#isRunning) return;
@@ -148,7 +153,8 @@ export class ConsensusDriver {
   }
 
   get status(): ConsensusStatus {
-    const { height, round, phase, record } = this.#state;
+    const { height, round, phase } = this.#state;
+    const record = this.#lastRecord;
     const { ledger } = this.#parts;
     const validators = positions(this.#state).map(({ validator, position }) => ({
       validator,

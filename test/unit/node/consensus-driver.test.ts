@@ -168,6 +168,7 @@ describe("the consensus driver", () => {
     expect(lost.records).toEqual([signingLimit(2)]);
     expect(lost.sent).toEqual([]);
     const again = drive({ validators, record: lost.records[0] });
+    expect(again.driver.isAbstaining).toBe(true);
     again.driver.start();
     again.driver.noteWork();
     await new Promise((resolve) => setTimeout(resolve, 50));
