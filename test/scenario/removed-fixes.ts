@@ -109,7 +109,7 @@ export const removedFixes: readonly RemovedFix[] = [
     ],
   },
   {
-    name: "4: timers run from the moment of entry, without a cap",
+    name: "4: timers run from the moment of entry, without a cap, and wait for who is missing",
     symptoms: {
       "04-more-than-f-down-for-ten-minutes": "not reached in 10000 ms",
       "04-out-of-step-and-slow": "not reached in 10000 ms",
@@ -119,6 +119,11 @@ export const removedFixes: readonly RemovedFix[] = [
         "consensus/pacing.ts",
         'return state.round === 0 || state.phase !== "proposing" || isRoundReached(state);',
         "return isRoundReached(state) || true;",
+      ),
+      edit(
+        "consensus/pacing.ts",
+        "return roundTimeoutMs(mayMiss && isProposerMissing(state) ? 0 : round);",
+        "return roundTimeoutMs(mayMiss ? round : round);",
       ),
       edit(
         "consensus/proposer.ts",
