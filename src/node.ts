@@ -219,8 +219,8 @@ function makeShell(
     snapshots: new SnapshotSource(store),
     onPruned: (peers) => {
       const { height } = ledger.tip;
-      const members = membership.members().map(({ peer }) => peer);
-      if (need.isNow(peers, { height, members })) restartAbove(height);
+      if (need.isNow(peers, { height, memberCount: membership.members().length }))
+        restartAbove(height);
     },
     members: () => membership.members(),
     onEquivocation: equivocationReporter({

@@ -212,7 +212,8 @@ export class ChainFollower {
     }
     this.#hasLooked ||= claims.length > 0;
     this.#onCaughtUp(exhausted);
-    if (this.#pruned.size > 0) this.#onPruned([...this.#pruned]);
+    // Liars may claim to have pruned what there is not.
+    if (this.#pruned.size > 0 && this.status.catchingUp) this.#onPruned([...this.#pruned]);
   }
 
   /** Keeps what was claimed before by who is still there and was not asked this time. */

@@ -5,8 +5,8 @@
  * Invariants:
  *
  * (1) A peer that sent what does not hold is not asked again during this download; one that did
- *     not answer is left alone for `penaltyMs`, and ten times as long as it kept this node waiting:
- *     so one that keeps silent costs a tenth of the time at most.
+ *     not answer is left alone for `penaltyMs`, and where there are others ten times as long as it
+ *     kept this node waiting: so one that keeps silent costs a tenth of the time at most.
  * (2) A download that was begun goes on as long as a peer still serves that snapshot; when all
  *     say that it is gone, the newest one is begun instead. When some do, and the others have kept
  *     silent for `stalledMs`, a newer one is begun if there is one.
@@ -72,6 +72,8 @@ export class SnapshotDownload {
   readonly #warnings: SeldomLog;
   readonly #liars = new Set<PublicKey>();
   readonly #restUntilMs = new Map<PublicKey, number>();
+  /** When each kept silent last. */
+  readonly #failedMs = new Map<PublicKey, number>();
   readonly #gone = new Set<PublicKey>();
   /** Since when a peer is asked for its manifest: it is asked for nothing else meanwhile. */
   readonly #askedMs = new Map<PublicKey, number>();
@@ -167,7 +169,8 @@ export class SnapshotDownload {
 
   /** Asks all for their manifests; who takes long is waited for, but not here. */
   async #askAll(): Promise<void> {
-    const askable = this.#askable();
+    const { rested, resting } = this.#askable();
+    const askable = rested.length > 0 ? rested : resting;
     while (askable.length > 0) {
       const some = askable.splice(0, manifestsAtOnce);
       await this.#atMost(lookMs, Promise.all(some.map((peer) => this.#askManifest(peer))));
@@ -240,26 +243,39 @@ export class SnapshotDownload {
    *   others have kept silent for a while.
    */
   async #nextPeer(lastMs: number): Promise<PublicKey | "gone" | "stalled"> {
+    const isThere = (peer: PublicKey) => !this.#gone.has(peer);
     for (;;) {
-      const askable = this.#askable().filter((peer) => !this.#gone.has(peer));
-      this.#turn += 1;
-      const peer = askable[this.#turn % askable.length];
+      const { rested, resting } = this.#askable();
+      const peer = this.#inTurn(rested.filter(isThere));
       await this.#wait(peer === undefined ? lookMs : requestMs);
       if (peer !== undefined) return peer;
       const connected = this.#parts.peers.connectedPeers().filter((one) => !this.#liars.has(one));
-      const silent = connected.filter((one) => !this.#gone.has(one));
-      if (silent.length === connected.length) continue;
-      if (silent.length === 0) return "gone";
-      if (this.#timers.nowMs() - lastMs >= stalledMs) return "stalled";
+      const silent = connected.filter(isThere);
+      if (connected.length > 0 && silent.length === 0) return "gone";
+      const haveSome = silent.length < connected.length;
+      if (haveSome && this.#timers.nowMs() - lastMs >= stalledMs) return "stalled";
+      const last = this.#inTurn(resting.filter(isThere));
+      if (last !== undefined) return last;
     }
   }
 
-  #askable(): PublicKey[] {
+  #inTurn(peers: readonly PublicKey[]): PublicKey | undefined {
+    this.#turn += 1;
+    return peers[this.#turn % peers.length];
+  }
+
+  /** Peers that may be asked. Who kept silent is left to rest as long as there are others. */
+  #askable() {
     const nowMs = this.#timers.nowMs();
-    return this.#parts.peers
+    const able = this.#parts.peers
       .connectedPeers()
-      .filter((peer) => !this.#liars.has(peer) && !this.#askedMs.has(peer))
-      .filter((peer) => (this.#restUntilMs.get(peer) ?? 0) <= nowMs);
+      .filter((peer) => !this.#liars.has(peer) && !this.#askedMs.has(peer));
+    const isRested = (peer: PublicKey) => (this.#restUntilMs.get(peer) ?? 0) <= nowMs;
+    const isBearable = (peer: PublicKey) => nowMs - (this.#failedMs.get(peer) ?? 0) >= penaltyMs;
+    return {
+      rested: able.filter(isRested),
+      resting: able.filter((peer) => !isRested(peer) && isBearable(peer)),
+    };
   }
 
   async #ask(
@@ -281,6 +297,7 @@ export class SnapshotDownload {
     const endMs = this.#timers.nowMs();
     const restMs = Math.max(penaltyMs, penaltyFactor * (endMs - startMs));
     this.#restUntilMs.set(peer, endMs + restMs);
+    this.#failedMs.set(peer, endMs);
     if (error.code !== "P2P_SYNC_FAILED") return;
     const facts = { peer, error: String(error), restMs: Math.round(restMs) };
     this.#warnings.warn(

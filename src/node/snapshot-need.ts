@@ -8,16 +8,8 @@ import type { Log } from "../base/log.ts";
 import { faultyMax } from "../base/proof/certificate.ts";
 import type { NodeConfig } from "./config.ts";
 
-/** A snapshot that cannot be had is not asked for again before this. */
-const restMs = 60_000;
-
-/** What there is to compare with. */
-type Present = {
-  /** Of the tip here. */
-  readonly height: number;
-  /** Peer keys: of them, and of them only, it is known how many may lie. */
-  readonly members: readonly PublicKey[];
-};
+/** A snapshot that cannot be had is not asked for again before this; looking for it takes 5 s. */
+const restMs = 20_000;
 
 /** Remembers when a snapshot was wanted last. */
 export class SnapshotNeed {
@@ -31,19 +23,19 @@ export class SnapshotNeed {
   /**
    * Tells whether the ledger is to be replaced now; true at most once in `restMs`.
    *
-   * @param peers - Those that said that they pruned the next block.
+   * @param peers - Those that said that they pruned the next block; not only members, as a node
+   *   without a ledger knows those of the genesis only.
    */
   isNow(
     peers: readonly PublicKey[],
-    { height, members }: Present,
+    { height, memberCount }: { readonly height: number; readonly memberCount: number },
     nowMs = performance.now(),
   ): boolean {
     const { config, log } = this.#parts;
-    const { length: count } = members.filter((member) => peers.includes(member));
-    if (count <= faultyMax(members.length) || nowMs < this.#restUntilMs) return false;
+    if (peers.length <= faultyMax(memberCount) || nowMs < this.#restUntilMs) return false;
     this.#restUntilMs = nowMs + restMs;
     const isWanted = height === 0 || config.sync === "snapshot";
-    log.warn({ height, peers: count, isWanted }, "peers have pruned the next block");
+    log.warn({ height, peers: peers.length, isWanted }, "peers have pruned the next block");
     return isWanted;
   }
 

@@ -29,8 +29,20 @@ export const catchingUpMutants: readonly Mutant[] = [
   {
     name: "waits for a snapshot that nobody has any more but who keeps silent",
     file: download,
-    replace: 'if (this.#timers.nowMs() - lastMs >= stalledMs) return "stalled";',
-    by: 'if (this.#timers.nowMs() - lastMs >= 1e9) return "stalled";',
+    replace: "if (haveSome && this.#timers.nowMs() - lastMs >= stalledMs) return",
+    by: "if (haveSome && this.#timers.nowMs() - lastMs >= 1e9) return",
+  },
+  {
+    name: "the only one that has a snapshot is left to rest",
+    file: download,
+    replace: "if (last !== undefined) return last;",
+    by: "if (last !== undefined && lastMs < 0) return last;",
+  },
+  {
+    name: "peers that pruned what there is not are believed",
+    file: follower,
+    replace: "if (this.#pruned.size > 0 && this.status.catchingUp)",
+    by: "if (this.#pruned.size > 0)",
   },
   {
     name: "a download given up for nothing newer",

@@ -211,12 +211,12 @@ export class WorldNode {
     return new SnapshotNeed({ config, log: this.#options.log ?? silentLog });
   }
 
-  #onPruned(peers: readonly PublicKey[], members: readonly PublicKey[]): void {
+  #onPruned(peers: readonly PublicKey[], memberCount: number): void {
     const { ledger } = this.running ?? {};
     if (ledger === undefined) return;
     const { height } = ledger.tip;
     const nowMs = this.#options.time.nowMs;
-    if (this.#need.isNow(peers, { height, members }, nowMs))
+    if (this.#need.isNow(peers, { height, memberCount }, nowMs))
       this.#restartAbove(height).catch((error: unknown) =>
         this.#options.listener.onFailure(this, error),
       );
@@ -247,11 +247,7 @@ export class WorldNode {
       votes: { ...judged, write: (bytes) => this.disk.writeRecord(life, bytes) },
       storage: gate,
       snapshots: storage.sourceOf(store),
-      onPruned: (peers) =>
-        this.#onPruned(
-          peers,
-          membership.members().map(({ peer }) => peer),
-        ),
+      onPruned: (peers) => this.#onPruned(peers, membership.members().length),
       peerKey: peerKey(index),
       members: () => membership.members(),
       onEquivocation,

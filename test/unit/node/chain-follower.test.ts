@@ -109,6 +109,8 @@ async function untilHeight(sink: { tip: { height: number } }, height: number): P
   }
 }
 
+const syncFacts = { peer: "", request: "blocks", height: 1 };
+
 /** A follower in virtual time whose peers answer for their height after so many milliseconds. */
 function followSlow(
   heightMs: Readonly<Record<string, number>>,
@@ -118,6 +120,7 @@ function followSlow(
   const sink = { tip: { height: 0 } };
   const rounds: { readonly atMs: number; readonly peers: readonly string[] }[] = [];
   const requests: string[] = [];
+  const pruned: number[] = [];
   const peerOf = (peer: string) => others[peer] ?? honest(20);
   const follower = new ChainFollower({
     source: {
@@ -146,9 +149,10 @@ function followSlow(
     onAppended() {},
     onFault() {},
     onCaughtUp: (peers) => rounds.push({ atMs: timers.nowMs(), peers: [...peers].sort() }),
+    onPruned: (peers) => pruned.push(peers.length),
     members: () => ["self", ...Object.keys(heightMs)],
   });
-  return { follower, timers, sink, rounds, requests };
+  return { follower, timers, sink, rounds, requests, pruned };
 }
 
 describe("a node that is behind", () => {
@@ -210,6 +214,22 @@ describe("a node that is behind", () => {
     await timers.advance(330);
     expect(sink.tip.height).toBe(20);
     await follower.stop();
+  });
+
+  it("(5) tells of pruned blocks only when more than may lie have higher ones", async () => {
+    const gone = {
+      height: 900,
+      blocks: () => Promise.reject(new LedgerError("P2P_SYNC_PRUNED", syncFacts)),
+    };
+    const told = async (others: Readonly<Record<string, FakePeer>>) => {
+      const { follower, timers, pruned } = followSlow({ a: 1, b: 1, c: 1 }, others);
+      follower.start();
+      await timers.advance(8_000);
+      await follower.stop();
+      return pruned.length > 0;
+    };
+    expect(await told({ a: gone })).toBe(false);
+    expect(await told({ a: gone, b: gone, c: { height: 0, blocks: () => [] } })).toBe(true);
   });
 
   it("counts those who take longer than others in the next look", async () => {
