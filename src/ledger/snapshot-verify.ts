@@ -66,8 +66,10 @@ export function verifyChunk(
 ): void {
   const hashed = entries.map(([key, value]) => [key, valueHashOf(value)] as const);
   const claim = { range: { from, to }, entries: hashed };
-  // A chunk that brings nothing would be asked for again and again.
-  if (entries.length === 0) throw invalid(height, `chunk from ${from}: it is empty`);
+  // A chunk that brings nothing would be asked for again and again. The last one may: whoever sent
+  // the one before it may have left nothing to those who follow.
+  if (entries.length === 0 && to !== undefined)
+    throw invalid(height, `chunk from ${from}: it is empty`);
   if (!verifyRange(proof, claim, stateRoot))
     throw invalid(height, `chunk from ${from}: it is not that range of the certified state`);
 }

@@ -2,6 +2,8 @@
  * Does to a world what its plan says, within what the rules promise to bear: at most so many nodes
  * whose memory of their votes or of the time is gone, and never the last copy of a block.
  */
+import type { Operation } from "../../../src/ledger/database.ts";
+import { recordKeys } from "../../../src/ledger/records.ts";
 import type { Random } from "../random.ts";
 import { worldStartMs } from "./chain.ts";
 import type { Effects } from "./effects.ts";
@@ -247,7 +249,7 @@ export class Faults {
     const isOfRecord = this.#tornRandom.chance(0.5) && this.#mayLoseRecord(node);
     const kind: CrashKind = isOfRecord ? "tornRecord" : "tornBatch";
     node.disk.onWrite = (write) => {
-      if (write === "record" ? kind === "tornBatch" : kind === "tornRecord" || write.length < 2)
+      if (write === "record" ? kind === "tornBatch" : kind === "tornRecord" || !isTearable(write))
         return;
       node.disk.onWrite = () => {};
       // In an event of its own: the write has only just begun.
@@ -335,4 +337,12 @@ export class Faults {
     if (node.running !== undefined && this.#clockErrorMs(node) > clockFaultMs) node.crash("kill");
     node.start();
   }
+}
+
+/**
+ * Tells whether part of a batch may arrive. Half of one that moves the base costs the whole ledger
+ * (the node fetches a snapshot anew), which the rules of wiped nodes would have to allow.
+ */
+function isTearable(batch: readonly Operation[]): boolean {
+  return batch.length > 1 && batch.every(({ key }) => key !== recordKeys.base);
 }

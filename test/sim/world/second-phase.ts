@@ -74,11 +74,16 @@ export class SecondPhase {
     const hasSnapshots = plan.snapshots !== undefined;
     const promisedMs = calmBounds[hasSnapshots ? "firstBlockWithSnapshotsMs" : "firstBlockMs"];
     // A quorum is back once its nodes have the blocks that others decided without them.
-    const behind = Math.max(...this.#voting.map((node) => former - heightOf(node)));
-    const fetchedMax = Math.max(0, behind - calmBounds.behindMax);
-    const boundMs = promisedMs + fetchedMax * calmBounds.fetchMs;
+    const boundMs = promisedMs + this.#fetchMs(this.#voting);
     await this.#demand(isBack, boundMs, () => `no block ${boundMs} ms after the faults ended`);
     this.firstBlockMs = time.nowMs - healedMs;
+  }
+
+  /** More time for those of these nodes that have many blocks to fetch first. */
+  #fetchMs(nodes: readonly WorldNode[]): number {
+    const { height } = this.#options.canon;
+    const behind = Math.max(...nodes.map((node) => height - Math.max(0, heightOf(node))));
+    return Math.max(0, behind - calmBounds.behindMax) * calmBounds.fetchMs;
   }
 
   async #beCalm(): Promise<void> {
@@ -124,7 +129,7 @@ export class SecondPhase {
     const { changes } = this.#options;
     if (changes === undefined || changes.isDone) return;
     changes.isHurried = true;
-    const withinMs = changes.left * calmBounds.changeMs;
+    const withinMs = changes.left * calmBounds.changeMs + this.#fetchMs(this.#healthy);
     const what = () => `the validators are still ${changes.state}`;
     await this.#demand(() => changes.isDone, withinMs, what);
   }
