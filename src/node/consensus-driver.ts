@@ -14,8 +14,6 @@
  * (6) Nothing is done before the start, nor before a peer could be heard for `listenMs`.
  */
 import { AssertionError } from "../base/assert.ts";
-import { LedgerError } from "../base/errors.ts";
-import type { Block } from "../base/format/block.ts";
 import { type Certificate, claimMessage, encodeMessage } from "../base/format/message.ts";
 import {
   encodeSigningRecord,
@@ -29,6 +27,7 @@ import type { ConsensusEvent, Effect } from "../consensus/event.ts";
 import { messageOf } from "../consensus/signing.ts";
 import { type ConsensusState, initialState, positions } from "../consensus/state.ts";
 import { step } from "../consensus/step.ts";
+import { isBlockValid } from "./block-judgement.ts";
 import { surface } from "./crash.ts";
 import type { ConsensusStatus, DriverParts } from "./driver-types.ts";
 import { isKeyInCertificate } from "./key-guard.ts";
@@ -383,23 +382,7 @@ export class ConsensusDriver {
 
   async #check(effect: Extract<Effect, { kind: "checkBlock" }>): Promise<void> {
     const { height, round, block, fresh } = effect;
-    const valid = await this.#isValid(block, fresh);
+    const valid = await isBlockValid(this.#parts, block, fresh);
     this.#feed({ kind: "checked", height, round, blockHash: block.hash, valid });
-  }
-
-  async #isValid(block: Block, fresh: boolean): Promise<boolean> {
-    const { ledger, clock, log } = this.#parts;
-    try {
-      await ledger.checkBlock(block, { fresh, nowMs: clock.nowMs() });
-      return true;
-    } catch (error) {
-      if (!(error instanceof LedgerError)) throw error;
-      const { code, facts } = error;
-      // Whoever proposes may have found a call that this node cannot run: that must not end it. If
-      // the block is decided all the same, the append says so.
-      const verdict = isOwnFault(error) ? "cannot be judged" : "is invalid";
-      log.warn({ code, facts }, `a proposed block ${verdict}`);
-      return false;
-    }
   }
 }
