@@ -1,23 +1,19 @@
 import { defineConfig } from "vitest/config";
 import base from "./vitest.config.ts";
 
-/** What computes on one core: two files at a time. */
-const computing = [
-  "codec-fuzz",
-  "disk-damage",
-  "disk-kills",
-  "model",
-  "removed-fixes",
-  "twins",
-].map((name) => `test/deep/${name}.test.ts`);
+const deep = (names: readonly string[]) => names.map((name) => `test/deep/${name}.test.ts`);
 
-/** What runs processes with bounds of time, or takes both cores itself: one file after the other. */
-const alone = [
-  "test/deep/**/*.test.ts",
+/** What computes on one core and has no bounds of time: two files at a time. */
+const computing = [
+  ...deep(["codec-fuzz", "disk-damage", "disk-kills", "model", "node-versions", "removed-fixes"]),
+  ...deep(["snapshot-liars", "twins"]),
   "test/e2e/store-kill.test.ts",
   "test/e2e/replay-kill.test.ts",
   "test/unit/ledger/verify-chain.test.ts",
 ];
+
+/** What runs processes with bounds of time, or takes both cores itself: one file after the other. */
+const alone = ["test/deep/**/*.test.ts"];
 
 const common = { ...base.test, env: { DEEP: "1" }, testTimeout: 900_000, isolate: true };
 const { resolve } = base;

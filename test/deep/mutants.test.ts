@@ -8,7 +8,7 @@ import { expect, it } from "vitest";
 import { commitSeed } from "../helpers/commit-seed.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
-const sampleCount = 7;
+const sampleCount = 5;
 
 type Row = {
   readonly mutant: string;

@@ -1,5 +1,5 @@
 /**
- * SIGKILL at random moments never loses a final transaction nor needs repair by hand. 50 kills are
+ * SIGKILL at random moments never loses a final transaction nor needs repair by hand. 25 kills are
  * in test/deep. See kill-run.ts for the method and for how to run a seed again.
  */
 import { expect, it } from "vitest";
