@@ -3,9 +3,14 @@
  * finality while all are well, from the moment on that one is killed, and after that; then an outage
  * with half of the nodes gone, and the time from the start of the third node to the next block.
  *
- * Options: `--seconds N` length of each phase (30), `--rate N` transactions a second (100),
- * `--outage N` seconds without a quorum (60), `--base-port P` (22400), `--json`. The figures belong to
- * a machine and to what else runs on it. Exit code 1 when one of the bounds does not hold:
+ *   --seconds N    length of each phase (30)
+ *   --rate N       transactions a second (100)
+ *   --outage N     seconds without a quorum (60)
+ *   --base-port P  the first of the ports of the nodes (22400)
+ *   --json         one object
+ *
+ * The figures belong to a machine and to what else runs on it. Exit code 1 when one of the bounds
+ * does not hold:
  *
  * - one dead, after a first phase in which the others learn it: median at most 1.3 times the healthy
  *   one, 99th percentile at most 1.2 s above;
@@ -15,22 +20,26 @@
  */
 import { cpus, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { helpIfAsked, readOptions } from "../tools/options.mjs";
 import { startDevnet } from "./devnet.mjs";
 import { bounds, judge } from "./fault-bounds.mjs";
 import { FinalityFeed, post, runLoad } from "./load.mjs";
 import { Meters } from "./meters.mjs";
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: "string", default: "30" },
-    rate: { type: "string", default: "100" },
-    outage: { type: "string", default: "60" },
-    "base-port": { type: "string", default: "22400" },
-    json: { type: "boolean", default: false },
-  },
+helpIfAsked(import.meta.url);
+const {
+  seconds,
+  rate,
+  outage: outageSeconds,
+  "base-port": basePort,
+  json: isJson,
+} = readOptions({
+  seconds: { type: "count", min: 1, default: 30 },
+  rate: { type: "count", min: 1, default: 100 },
+  outage: { type: "count", default: 60 },
+  "base-port": { type: "count", min: 1, default: 22_400 },
+  json: { type: "flag" },
 });
-const [seconds, rate, outageSeconds] = [values.seconds, values.rate, values.outage].map(Number);
 const gatewayCount = 16;
 const warmUp = { count: 1_500, windowCount: 100 };
 /** On their way when the quorum is lost: somebody always waits. */
@@ -45,7 +54,6 @@ const note = (text) => console.error(text);
 async function main() {
   const loadBefore = loadavg()[0].toFixed(1);
   note("bench: starting four nodes ...");
-  const basePort = Number(values["base-port"]);
   const devnet = await startDevnet({ nodeCount: 4, gatewayCount, basePort });
   let measured;
   try {
@@ -56,7 +64,7 @@ async function main() {
   const { holds, ...compared } = judge(measured);
   const machine = { processors: cpus().length, node: process.versions.node, loadBefore };
   const result = { machine, ...measured, ...compared };
-  console.log(values.json ? JSON.stringify({ ...result, bounds, holds }) : table(result, holds));
+  console.log(isJson ? JSON.stringify({ ...result, bounds, holds }) : table(result, holds));
   process.exitCode = Object.values(holds).every(Boolean) ? 0 : 1;
 }
 

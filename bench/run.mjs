@@ -2,27 +2,33 @@
  * `npm run bench`: throughput and time to finality of a devnet of four node processes on this
  * machine, and what single operations cost. Prints a table, or with `--json` one object.
  *
- * Options: `--seconds N` length of each paced phase (10), `--rate N` its transactions a second
- * (300), `--base-port P` (22000), `--json`. Nothing is asserted: figures belong to a machine and to
- * what else runs on it, so read the ratios, and the CPU time a transaction takes.
+ *   --seconds N    length of each paced phase (10)
+ *   --rate N       its transactions a second (300)
+ *   --base-port P  the first of the ports of the nodes (22000)
+ *   --json         one object
+ *
+ * Nothing is asserted: figures belong to a machine and to what else runs on it, so read the ratios,
+ * and the CPU time a transaction takes.
  */
 import { cpus, loadavg } from "node:os";
-import { parseArgs } from "node:util";
+import { helpIfAsked, readOptions } from "../tools/options.mjs";
 import { callCosts, verifierCosts } from "./costs.mjs";
 import { startDevnet } from "./devnet.mjs";
 import { FinalityFeed, runLoad } from "./load.mjs";
 import { Meters } from "./meters.mjs";
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: "string", default: "10" },
-    rate: { type: "string", default: "300" },
-    "base-port": { type: "string", default: "22000" },
-    json: { type: "boolean", default: false },
-  },
+helpIfAsked(import.meta.url);
+const {
+  seconds,
+  rate,
+  "base-port": basePort,
+  json: isJson,
+} = readOptions({
+  seconds: { type: "count", min: 1, default: 10 },
+  rate: { type: "count", min: 1, default: 300 },
+  "base-port": { type: "count", min: 1, default: 22_000 },
+  json: { type: "flag" },
 });
-const seconds = Number(values.seconds);
-const rate = Number(values.rate);
 const gatewayCount = 16;
 const batchCount = 100;
 /** On their way at once where as much as possible is sent. */
@@ -151,7 +157,6 @@ async function main() {
     loadBefore: loadavg()[0].toFixed(1),
   };
   note("bench: starting four nodes ...");
-  const basePort = Number(values["base-port"]);
   const devnet = await startDevnet({ nodeCount: 4, gatewayCount, basePort });
   let measured;
   let roots;
@@ -173,7 +178,7 @@ async function main() {
     callHundredToOne: call.hundred.us / call.one.us,
   };
   const result = { machine, verifier, call, phases, ratios, catchUpSeconds, roots };
-  console.log(values.json ? JSON.stringify(result) : table(result));
+  console.log(isJson ? JSON.stringify(result) : table(result));
 }
 
 await main();

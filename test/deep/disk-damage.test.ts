@@ -3,7 +3,7 @@
  * files gone or replaced. Whatever it is, the store opens again within its own means, and with the
  * blocks of peers it ends where it was, and `chain verify` finds nothing.
  *
- * The seed is printed on failure: `SEED=... npm run disk:kills` tries the same places.
+ * The seed is printed on failure: `npm run disk:kills -- --seed ...` tries the same places.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,6 @@
 /**
  * A node's files after a kill at every boundary of a write. `npm run disk:kills -- --points N` for
- * more; the seed is printed on failure, `SEED=... npm run disk:kills` tries the same points.
+ * more; the seed is printed on failure, `npm run disk:kills -- --seed ...` tries the same points.
  *
  * Two ways, as a kill leaves the page cache alone and so leaves exactly what was written so far:
  *

@@ -1,9 +1,9 @@
 /**
- * `npm run model [-- --minutes M]`: the full exploration with figures. Exit code 1 if a fork is
+ * `npm run model`, bundled by run.mjs: the full exploration with figures. Exit code 1 if a fork is
  * found where none may be, or none where the rules were changed for the worse. What does not fit
- * into the time (10 minutes) is reported with the bound that was reached.
+ * into the time is reported with the bound that was reached.
  */
-import { parseArgs } from "node:util";
+import { readOptions } from "../../tools/options.mjs";
 import { exploreRounds, movesOfRounds, type RoundSetting } from "./by-round.ts";
 import { type Exploration, explore, play } from "./explore.ts";
 import { failure15 } from "./failure-15.ts";
@@ -13,8 +13,8 @@ import { decidedValues } from "./rules.ts";
 import { poolOf, type Scope, type Setting, settingOf } from "./state.ts";
 import { type Protocol, protocolOf, textOf } from "./types.ts";
 
-const { values } = parseArgs({ options: { minutes: { type: "string", default: "10" } } });
-const endMs = performance.now() + Number(values.minutes) * 60_000;
+const { minutes } = readOptions({ minutes: { type: "count", default: 10 } });
+const endMs = performance.now() + minutes * 60_000;
 const secondsSince = (startMs: number) => ((performance.now() - startMs) / 1_000).toFixed(1);
 let failures = 0;
 

@@ -1,39 +1,45 @@
 /**
- * `npm run sim`: runs the whole-node simulator (test/sim/world) for one seed or for many.
+ * `npm run sim`: runs the whole-node simulator (docs/TESTING.md) for one seed or for many. Ends with
+ * 0 when none fails.
  *
- *   npm run sim -- --seed 7            one run; prints its trace hash, and shrinks it if it fails
- *   npm run sim -- --seeds 500         seeds 1..500, or from `--from N` on
- *   npm run sim -- --seed 7 --log      with what happens to the nodes and what they log, by time
- *
- * A reproduction may leave things out: `--without loss,crash`, `--actions 3,5`, `--safety-ms N`.
- * `--workers N` threads (default: all processors), `--json` one object, `--no-shrink`,
- * `--stop` at the first failure, `--source DIR` the tree to take src and test from. Exit code 1
- * when a seed fails.
+ *   --seed S       one run; prints its trace hash, and shrinks it if it fails; with it:
+ *     --log        what happens to the nodes and what they log, by time
+ *     --without KIND,...  --actions N,...  --safety-ms N: what a reproduction leaves out or keeps
+ *   --seeds N      N seeds (100), from --from S (1) on
+ *   --stop         at the first that fails
+ *   --no-shrink    without looking for a shorter reproduction
+ *   --workers N    threads (one for each processor)
+ *   --source DIR   the tree to take src and test from
+ *   --json         one object
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { build } from "esbuild";
+import { helpIfAsked, readOptions, refuseOptions } from "../../tools/options.mjs";
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string" },
-    seeds: { type: "string" },
-    from: { type: "string", default: "1" },
-    workers: { type: "string" },
-    without: { type: "string" },
-    actions: { type: "string" },
-    "safety-ms": { type: "string" },
-    source: { type: "string" },
-    log: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    "no-shrink": { type: "boolean", default: false },
-    stop: { type: "boolean", default: false },
-  },
+helpIfAsked(import.meta.url);
+const values = readOptions({
+  seed: { type: "count" },
+  seeds: { type: "count", min: 1, default: 100 },
+  from: { type: "count", default: 1 },
+  workers: { type: "count", min: 1, default: availableParallelism() },
+  without: { type: "text" },
+  actions: { type: "text" },
+  "safety-ms": { type: "count" },
+  source: { type: "text", default: fileURLToPath(new URL("../..", import.meta.url)) },
+  log: { type: "flag" },
+  json: { type: "flag" },
+  "no-shrink": { type: "flag" },
+  stop: { type: "flag" },
 });
+
+const ofOneSeed = ["log", "without", "actions", "safety-ms"];
+for (const name of values.seed === undefined ? ofOneSeed : [])
+  if (values[name] !== undefined && values[name] !== false)
+    refuseOptions(`--${name} goes with --seed only`);
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const cache = `${root}/node_modules/.cache/loopledger-sim`;
@@ -44,7 +50,7 @@ const note = (text) => console.error(text);
 async function makeBundle() {
   mkdirSync(cache, { recursive: true });
   await build({
-    entryPoints: [`${values.source ?? root}/test/sim/world/main.ts`],
+    entryPoints: [`${values.source}/test/sim/world/main.ts`],
     outfile: bundle,
     bundle: true,
     platform: "node",
@@ -59,17 +65,13 @@ async function makeBundle() {
 function cutsOf({ noCuts, faultKinds }) {
   const without = new Set((values.without ?? "").split(",").filter((kind) => kind !== ""));
   for (const kind of without)
-    if (!faultKinds.includes(kind)) throw new Error(`--without: one of ${faultKinds.join(", ")}`);
+    if (!faultKinds.includes(kind))
+      refuseOptions(`--without ${kind}: expected some of ${faultKinds.join(", ")}`);
   const actions =
     values.actions === undefined
       ? noCuts.actions
       : values.actions.split(",").filter((each) => each !== "none" && each !== "");
-  const safetyMs = values["safety-ms"];
-  return {
-    without,
-    actions: actions?.map(Number),
-    safetyMs: safetyMs === undefined ? undefined : Number(safetyMs),
-  };
+  return { without, actions: actions?.map(Number), safetyMs: values["safety-ms"] };
 }
 
 const loud = (index, nowMs) => {
@@ -179,7 +181,7 @@ async function runMany(world, from, count) {
     given += 1;
     return from + given - 1;
   };
-  const threads = Math.min(count, Number(values.workers ?? availableParallelism()));
+  const threads = Math.min(count, values.workers);
   await Promise.all(
     Array.from({ length: threads }, () =>
       runThread(next, (outcome) => {
@@ -204,8 +206,8 @@ try {
   const world = await import(bundle);
   const isGood =
     values.seed !== undefined
-      ? await runOne(world, Number(values.seed))
-      : await runMany(world, Number(values.from), Number(values.seeds ?? "100"));
+      ? await runOne(world, values.seed)
+      : await runMany(world, values.from, values.seeds);
   process.exitCode = isGood ? 0 : 1;
 } finally {
   rmSync(bundle, { force: true });

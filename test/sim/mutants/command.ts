@@ -5,7 +5,7 @@
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
+import { readOptions, refuseOptions } from "../../../tools/options.mjs";
 import { Random } from "../random.ts";
 import { type Checker, checkers, root } from "./checkers.ts";
 import type { Verdict } from "./core-check.ts";
@@ -105,25 +105,22 @@ function line({ mutant, checker, isFound, after, reason, seconds }: Row): string
   return `${columns.join(" ")}  ${reason}`;
 }
 
-/** `--only` part of a name or file, `--sample N --seed S`, `--every`, `--json`, `--list`. */
-const { values } = parseArgs({
-  options: {
-    only: { type: "string" },
-    sample: { type: "string" },
-    seed: { type: "string", default: "1" },
-    every: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    list: { type: "boolean", default: false },
-  },
+const values = readOptions({
+  only: { type: "text" },
+  sample: { type: "count", min: 1 },
+  seed: { type: "count", default: 1 },
+  every: { type: "flag" },
+  json: { type: "flag" },
+  list: { type: "flag" },
 });
 
 function chosen(): readonly (Mutant | undefined)[] {
-  if (values.sample !== undefined) return sampled(Number(values.sample), Number(values.seed));
+  if (values.sample !== undefined) return sampled(values.sample, values.seed);
   if (values.only === undefined) return [undefined, ...mutants];
   if (values.only === unchanged) return [undefined];
   const { only } = values;
   const found = mutants.filter(({ name, file }) => name.includes(only) || file.includes(only));
-  if (found.length === 0) throw new Error(`no mutant "${values.only}"; --list shows all`);
+  if (found.length === 0) refuseOptions(`--only ${only}: no mutant has that; --list shows all`);
   return found;
 }
 

@@ -4,13 +4,13 @@
  * Ends with 0 when all is as it must be. With more twins than may be faulty a fork must be found.
  */
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { faultyMax } from "../../../src/base/proof/certificate.ts";
+import { readOptions, refuseOptions, type Values } from "../../../tools/options.mjs";
 import type { TwinsSummary } from "./explore.ts";
 import { emptySummary, mergeInto, partsOf, runAll, runScenario, sampleOf } from "./explore.ts";
 import { replay } from "./replay.ts";
-import { partitionsOf, scenarioCount, type TwinsSetup } from "./scenario.ts";
+import { scenarioCount, type TwinsSetup } from "./scenario.ts";
 
 /** Scenarios handed to a worker at once when each is run by itself. */
 const batchCount = 64;
@@ -55,37 +55,30 @@ async function performAll(setup: TwinsSetup, jobs: Iterator<Job>): Promise<Twins
 }
 
 const options = {
-  validators: { type: "string", default: "4" },
-  twins: { type: "string", default: "1" },
-  leader: { type: "string", default: "0" },
-  rounds: { type: "string", default: "4" },
-  partitions: { type: "string", default: "1" },
-  deaf: { type: "boolean", default: false },
-  sample: { type: "string" },
-  seed: { type: "string", default: "1" },
-  scenario: { type: "string" },
-  each: { type: "boolean", default: false },
-  json: { type: "boolean", default: false },
+  validators: { type: "count", min: 1, default: 4 },
+  twins: { type: "count", min: 1, default: 1 },
+  leader: { type: "count", default: 0 },
+  rounds: { type: "count", min: 1, default: 4 },
+  partitions: { type: "text", choices: ["1", "2", "3"], default: "1" },
+  deaf: { type: "flag" },
+  sample: { type: "count", min: 1 },
+  seed: { type: "count", default: 1 },
+  scenario: { type: "count" },
+  each: { type: "flag" },
+  json: { type: "flag" },
 } as const;
 
-type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
-
-function setupOf(values: Values): TwinsSetup {
-  const validators = Number(values.validators);
+function setupOf(values: Values<typeof options>): TwinsSetup {
+  const { validators, leader, rounds } = values;
   const partitionsPerRound = Number(values.partitions) as 1 | 2 | 3;
-  const leader = Number(values.leader);
-  const twins = Array.from({ length: Number(values.twins) }, (_, index) => leader + index);
-  const rounds = Number(values.rounds);
-  const isValid =
-    [1, 2, 3].includes(partitionsPerRound) && rounds >= 1 && validators >= 1 && twins.length >= 1;
-  if (!isValid || twins.some((twin) => !(twin >= 0 && twin < validators)))
-    throw new Error("options out of range: see docs/TESTING.md");
+  const twins = Array.from({ length: values.twins }, (_, index) => leader + index);
+  if (leader + twins.length > validators)
+    refuseOptions("--leader and --twins name more validators than there are");
   return { validators, twins, rounds, partitionsPerRound, cut: values.deaf ? "deaf" : "sets" };
 }
 
-function jobsOf(setup: TwinsSetup, values: Values): Iterator<Job> {
-  if (values.sample !== undefined)
-    return batches(sampleOf(setup, Number(values.sample), Number(values.seed)));
+function jobsOf(setup: TwinsSetup, values: Values<typeof options>): Iterator<Job> {
+  if (values.sample !== undefined) return batches(sampleOf(setup, values.sample, values.seed));
   if (values.each)
     return batches(Array.from({ length: scenarioCount(setup) }, (_, scenario) => scenario));
   return partsOf(setup)
@@ -118,11 +111,11 @@ function print(setup: TwinsSetup, summary: TwinsSummary, seconds: number): void 
 }
 
 async function main(): Promise<boolean> {
-  const { values } = parseArgs({ options });
+  const values = readOptions(options);
   const setup = setupOf(values);
   if (values.scenario !== undefined) {
-    const scenario = Number(values.scenario);
-    if (partitionsOf(setup, scenario).some(Number.isNaN)) throw new Error("no such scenario");
+    const { scenario } = values;
+    if (scenario >= scenarioCount(setup)) refuseOptions("--scenario: there is none so high");
     const lines = replay(setup, scenario);
     console.log(lines.join("\n"));
     return lines.at(-1)?.startsWith("all") === true;

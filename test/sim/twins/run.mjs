@@ -1,25 +1,16 @@
-/** Bundles command.ts, which Node 20 cannot run as it is, and runs it. */
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
+/**
+ * `npm run twins`: the real consensus cores in rounds with partitions, a liar as two instances with
+ * one key (docs/TESTING.md). Ends with 0 when all scenarios are safe and live; with more twins than
+ * may be faulty, when a fork was found.
+ *
+ *   --validators N (4), --twins N (1), --leader N (0): the first proposer that is a twin
+ *   --rounds N     rounds with partitions of their own (4)
+ *   --partitions N of each round, 1 to 3 (1); --deaf: who hears nothing, instead of two sets
+ *   --each         each scenario from its own start, though beginnings are alike
+ *   --sample N     N random scenarios, with --seed S (1)
+ *   --scenario N   one, with a log of all that moved
+ *   --json         one object
+ */
+import { runBundled } from "../../../tools/run-bundled.mjs";
 
-const folder = mkdtempSync(join(tmpdir(), "loopledger-twins-"));
-try {
-  const bundle = join(folder, "twins.mjs");
-  buildSync({
-    entryPoints: [fileURLToPath(new URL("command.ts", import.meta.url))],
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    outfile: bundle,
-    logLevel: "error",
-  });
-  const args = ["--enable-source-maps", bundle, ...process.argv.slice(2)];
-  const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
-  process.exitCode = status ?? 1;
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+await runBundled(import.meta.url, "command.ts");
