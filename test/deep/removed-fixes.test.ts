@@ -42,7 +42,7 @@ it.each(removedFixes)("comes back, $name", async ({ symptoms, edits }) => {
 function testsOfShell(files: readonly string[], test: string, bug?: string) {
   const vitest = [`${root}/node_modules/vitest/vitest.mjs`, "run", "--reporter=json"];
   const args = [...vitest, "--config", "test/sim/mutants/vitest.config.ts", "-t", test];
-  args.push(...files.map((file) => `test/unit/node/${file}.test.ts`));
+  args.push(...files.map((file) => `test/unit/${file}.test.ts`));
   const env = { ...process.env, ...(bug === undefined ? {} : { MUTANT: bug }) };
   const { stdout, stderr } = spawnSync(process.execPath, args, {
     cwd: root,

@@ -153,4 +153,10 @@ export const catchingUpMutants: readonly Mutant[] = [
     replace: "if (isWithin) return [];",
     by: "if (isWithin || aheadMs !== 0) return [];",
   },
+  {
+    name: "a candidate says that it is ready before it has caught up",
+    file: "node/ready-declarer.ts",
+    replace: "return hasLooked && !catchingUp;",
+    by: "return hasLooked || !catchingUp;",
+  },
 ];
