@@ -225,6 +225,8 @@ function onAppended(before: ConsensusState, tip: Tip, validators: readonly Publi
 
 /** A record above this height (the ledger was wiped) waits: nothing is signed below it. */
 function onRestored(before: ConsensusState, record: SigningRecord): Outcome {
+  // While it waited to be restored, a limit beyond may have been learnt in its place.
+  if (before.record !== undefined && before.record.height > record.height) return unchanged(before);
   const state = { ...before, record };
   return isOfHeight(record, state) ? takeUp(state, record) : unchanged(state);
 }

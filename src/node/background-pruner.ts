@@ -4,6 +4,7 @@
  */
 import { isLedgerError, LedgerError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { unreadable } from "../ledger/database.ts";
 import { isPruning, moveBase, pruningTarget, sweepBelowBase } from "../ledger/pruning.ts";
 import type { LedgerStore } from "../ledger/store.ts";
 import { surface } from "./crash.ts";
@@ -83,7 +84,8 @@ export class BackgroundPruner {
   }
 
   /** A disk that is full or damaged is others' to report; here it is tried again. */
-  #onFailure(error: unknown): void {
+  #onFailure(cause: unknown): void {
+    const error = unreadable(cause, "");
     if (!isLedgerError(error)) surface(error);
     else if (error.code !== "NODE_STOPPED")
       this.#parts.log.warn({ error: String(error) }, "pruning did not end; it is tried again");

@@ -197,7 +197,8 @@ export class ConsensusDriver {
     this.#watch.setClock(this.#state.validators, this.#parts);
     const hasWork = this.#parts.ledger.hasWork(this.#parts.clock.nowMs());
     this.#workSinceMs = hasWork ? (this.#workSinceMs ?? this.#timers.nowMs()) : undefined;
-    if (hasWork) this.#feed({ kind: "work", height: this.#state.height });
+    // The height after a block whose `appended` may wait still, before this, to be taken.
+    if (hasWork) this.#feed({ kind: "work", height: this.#parts.ledger.tip.height + 1 });
   }
 
   /** Looks at who signed an appended block, with the validators of its height. */
@@ -330,6 +331,8 @@ export class ConsensusDriver {
       .catch((error: unknown) => {
         if (error instanceof AssertionError) surface(error);
         else if (!isPassing(error)) this.halt(String(error));
+        else if (this.#isRunning)
+          this.#parts.log.warn({ error: String(error) }, "a step of consensus was not done");
       })
       .finally(() => this.#tasks.delete(task));
     this.#tasks.add(task);

@@ -27,9 +27,11 @@ const absenceCodes: ReadonlySet<string> = new Set<ErrorCode>([
 
 /** Tells whether an error of this node passes by itself, so that it need not stop voting for it. */
 export function isPassing(error: unknown): boolean {
-  return (
-    isLedgerError(error) && (error.code === "LEDGER_STORE_CLOSED" || error.code === "NODE_STOPPED")
-  );
+  if (!isLedgerError(error)) return false;
+  const { code, facts } = error;
+  // A read that failed, as files were too many or the disk did not answer, and not for damage.
+  if (code === "LEDGER_STORE_UNREADABLE") return facts.salvageable !== true;
+  return code === "LEDGER_STORE_CLOSED" || code === "NODE_STOPPED";
 }
 
 /** Tells whether an error says something of this node rather than of who sent a block. */

@@ -3,6 +3,7 @@
  * kept is the caller's matter.
  */
 import { LedgerError } from "../base/errors.ts";
+import { decodeSigningRecord } from "../base/format/signing-record.ts";
 import type { Log } from "../base/log.ts";
 import { quorumSize } from "../base/proof/certificate.ts";
 import type { Votes } from "./shell.ts";
@@ -32,12 +33,20 @@ export function judgeRecord(
   options: { readonly validators: number; readonly acceptLostVotes: boolean; readonly log: Log },
 ): Pick<Votes, "record" | "loss"> {
   const { validators, acceptLostVotes, log } = options;
-  const { record } = found;
   const others = validators - 1;
   const quorum = quorumSize(validators);
-  if (!found.isLost && !found.isTorn) return { record, loss: undefined };
-  const what = found.isLost ? "lost" : "damaged, its newest part perhaps: taken for lost";
+  // What was learnt of hidden votes after a loss gives way to the operator's word: else validators
+  // that lost theirs together would wait for a height that they alone can bring about.
+  const isForgotten = acceptLostVotes && isLimit(found.record);
+  const record = isForgotten ? undefined : found.record;
+  if (!found.isLost && !found.isTorn && !isForgotten) return { record, loss: undefined };
+  const what = found.isTorn ? "damaged, its newest part perhaps: taken for lost" : "lost";
   log.warn({ acceptLostVotes }, `the signing record is ${what}`);
   if (!acceptLostVotes && others < quorum) throw new LedgerError("NODE_VOTES_LOST", { validators });
   return { record, loss: { hiddenHeights: acceptLostVotes ? 0 : hiddenHeights } };
+}
+
+/** Tells whether a record says no more than below which height votes may be hidden. */
+function isLimit(record: Uint8Array | undefined): boolean {
+  return record !== undefined && decodeSigningRecord(record).claims.length === 0;
 }

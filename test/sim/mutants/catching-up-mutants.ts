@@ -132,8 +132,26 @@ export const catchingUpMutants: readonly Mutant[] = [
   {
     name: "a damaged record taken for whole",
     file: votes,
-    replace: "if (!found.isLost && !found.isTorn) return",
-    by: "if (!found.isLost) return",
+    replace: "if (!found.isLost && !found.isTorn && !isForgotten) return",
+    by: "if (!found.isLost && !isForgotten) return",
+  },
+  {
+    name: "the operator's word on a limit is not heard",
+    file: votes,
+    replace: "const isForgotten = acceptLostVotes && isLimit(found.record);",
+    by: "const isForgotten = acceptLostVotes && isLimit(undefined);",
+  },
+  {
+    name: "a read that failed for a moment ends the voting",
+    file: "node/own-fault.ts",
+    replace: "return facts.salvageable !== true;",
+    by: "return facts.salvageable === undefined;",
+  },
+  {
+    name: "a failed read ends the pruner",
+    file: "node/background-pruner.ts",
+    replace: 'const error = unreadable(cause, "");',
+    by: 'const error = unreadable === undefined ? "" : cause;',
   },
   {
     name: "a lost record is thought to hide nothing",

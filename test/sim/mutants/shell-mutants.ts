@@ -57,6 +57,12 @@ export const shellMutants: readonly Mutant[] = [
     by: "abstainThroughHeight: -1,",
   },
   {
+    name: "work told for the height before",
+    file: driver,
+    replace: 'this.#feed({ kind: "work", height: this.#parts.ledger.tip.height + 1 });',
+    by: 'this.#feed({ kind: "work", height: this.#state.height });',
+  },
+  {
     name: "record not restored at the start",
     file: driver,
     replace: 'if (record !== undefined) this.#feed({ kind: "restored", record });',

@@ -100,6 +100,12 @@ describe("after a restart", () => {
     expect(isForeignUseOfKey(probe.state, voteOf("commit", 1, at0))).toBe(true);
   });
 
+  it("keeps a limit that was learnt while an older record waited to be restored", () => {
+    const probe = new Probe(4, 1).feed({ kind: "restored", record: signingLimit(5) });
+    const before = probe.state;
+    expect(probe.feed({ kind: "restored", record: signingLimit(4) }).state).toEqual(before);
+  });
+
   it("with a limit above its height it signs nothing before it is there", () => {
     const probe = new Probe(4, 1).feed({ kind: "restored", record: signingLimit(2) });
     probe.hear(proposalOf(0, 0, x)).check();

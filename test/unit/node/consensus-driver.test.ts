@@ -15,6 +15,7 @@ import { decodeSigningRecord, signingLimit } from "../../../src/base/format/sign
 import { zeroHash } from "../../../src/base/hash.ts";
 import type { nativeSigner } from "../../../src/node/native-crypto.ts";
 import { blockAt, chainId, drive, proposer, sorted, until } from "./driver-fixture.ts";
+import { VirtualTimers } from "./virtual-timers.ts";
 
 type Signer = ReturnType<typeof nativeSigner>;
 
@@ -194,5 +195,44 @@ describe("the consensus driver", () => {
     await until(() => records.length > 0);
     await driver.stop();
     expect(records).toEqual([record]);
+  });
+
+  it("does not go back to an older record that waited to be restored when the tip was learnt", async () => {
+    const claim = { kind: "prepare", height: 1, round: 0, blockHash: "33".repeat(32) } as const;
+    const record = { ...signingLimit(1), claims: [claim] };
+    const { driver, records } = drive({ isRecordLost: true, record, listenMs: 1 });
+    driver.start();
+    driver.resumeSigningAbove(5);
+    await until(() => records.length > 0);
+    driver.listen();
+    // What was waiting is taken in order: the record first.
+    driver.receive(voteOf(1, "prepare"));
+    await until(() => driver.core.seen.size > 0);
+    await driver.stop();
+    expect(driver.core.record).toEqual(signingLimit(6));
+  });
+
+  it("begins the next height right after an append when something waits, not at the next look", async () => {
+    const validators = [proposer.publicKey];
+    const ledger = { ...drive().ledger, validators: () => validators, proposers: () => validators };
+    const heights: number[] = [];
+    const buildBlock = async () => {
+      heights.push(ledger.tip.height + 1);
+      return blockAt(ledger.tip.height + 1, ledger.tip.hash);
+    };
+    const { driver } = drive({
+      validators,
+      // Nothing that only time brings about comes.
+      timers: new VirtualTimers(),
+      ledger: { ...ledger, hasWork: () => true, buildBlock, tip: ledger.tip },
+      decide: async ({ header, hash }) => {
+        Object.assign(ledger.tip, { height: header.height, hash });
+        driver.noteAppended();
+      },
+    });
+    driver.start();
+    await until(() => heights.length >= 5);
+    await driver.stop();
+    expect(heights.slice(0, 5)).toEqual([1, 2, 3, 4, 5]);
   });
 });

@@ -11,6 +11,7 @@ import { zeroHash } from "../../../src/base/hash.ts";
 import { merkleRoot } from "../../../src/base/proof/merkle.ts";
 import type { nativeSigner } from "../../../src/node/native-crypto.ts";
 import { blockAt, chainId, drive, proposer, sorted, until } from "./driver-fixture.ts";
+import { VirtualTimers } from "./virtual-timers.ts";
 
 type Signer = ReturnType<typeof nativeSigner>;
 
@@ -48,6 +49,33 @@ describe("the consensus driver among faults", () => {
     for (const signer of sorted.slice(1, 3)) driver.receive(roundChangeOf(signer));
     await until(() => sent.some((bytes) => decodeMessage(bytes).kind === "roundChange"));
     await driver.stop();
+  });
+
+  it.each([
+    { salvageable: false, name: "builds again at its next turn when a read failed" },
+    { salvageable: true, name: "stops voting when what it reads is damaged" },
+  ])("$name", async ({ salvageable }) => {
+    let tries = 0;
+    const timers = new VirtualTimers();
+    const facts = { directory: "ledger", reason: "IO error: too many open files", salvageable };
+    const { driver, decisions } = drive({
+      validators: [proposer.publicKey],
+      timers,
+      ledger: {
+        ...idleLedger([proposer]),
+        hasWork: () => true,
+        buildBlock: async () => {
+          tries += 1;
+          if (tries === 1) throw new LedgerError("LEDGER_STORE_UNREADABLE", facts);
+          return blockAt(1, zeroHash);
+        },
+      },
+    });
+    driver.start();
+    await timers.advance(10_000);
+    await driver.stop();
+    const isHalted = driver.status.halted?.includes("LEDGER_STORE_UNREADABLE") === true;
+    expect([isHalted, decisions.length]).toEqual(salvageable ? [true, 0] : [false, 1]);
   });
 
   it("goes on when a decided block cannot be appended as it came, and asks the peers", async () => {
@@ -204,8 +232,8 @@ function roundChangeOf(signer: Signer): Uint8Array {
   return encodeMessage({ ...claim, validator, signature, preparedBlock: undefined, prepares: [] });
 }
 
-function idleLedger() {
-  const keys = sorted.map(({ publicKey }) => publicKey);
+function idleLedger(validators: readonly Signer[] = sorted) {
+  const keys = validators.map(({ publicKey }) => publicKey);
   return {
     chainId,
     tip: { height: 0, hash: zeroHash },

@@ -98,7 +98,7 @@ export function drive(overrides: Overrides = {}) {
     listenMs: 0,
     ...overrides,
   });
-  return { driver, journal, sent, records, decisions, equivocations };
+  return { driver, ledger, journal, sent, records, decisions, equivocations };
 }
 
 /** Waits for a condition by asking. */

@@ -24,12 +24,17 @@ const soon: Timers = {
   every: () => () => undefined,
 };
 
+const directory = "ledger";
+const isClosed = new LedgerError("LEDGER_STORE_CLOSED", { directory });
+const readFailed = { directory, reason: "IO error: too many open files", salvageable: false };
+
 /** A ledger that admits what it is told to, and says of each transaction what it is told to. */
 class Bench {
   readonly sent: Transaction[] = [];
   isEnrolled = true;
   /** The ledger cannot be read for so many looks. */
   closedFor = 0;
+  fault: LedgerError = isClosed;
   nonceHighest = 4;
   /** Answers by how often a transaction was looked at. */
   answer: (transaction: Transaction, looks: number) => TransactionStatus = () => final;
@@ -69,7 +74,7 @@ class Bench {
 
   #read(): void {
     this.closedFor -= 1;
-    if (this.closedFor >= 0) throw new LedgerError("LEDGER_STORE_CLOSED", { directory: "ledger" });
+    if (this.closedFor >= 0) throw this.fault;
   }
 
   #status(id: string): TransactionStatus {
@@ -137,8 +142,12 @@ describe("own transactions of a node", () => {
     expect(bench.sent.map(({ argsJson }) => argsJson)).toEqual(["{}", "{}"]);
   });
 
-  it("wait while the ledger is closed to mend its disk, and are signed once", async () => {
+  it.each([
+    { name: "is closed to mend its disk", fault: isClosed },
+    { name: "cannot be read", fault: new LedgerError("LEDGER_STORE_UNREADABLE", readFailed) },
+  ])("wait while the ledger $name, and are signed once", async ({ fault }) => {
     const bench = new Bench();
+    bench.fault = fault;
     bench.closedFor = 3;
     bench.answer = (_transaction, looks) => {
       if (looks === 1) bench.closedFor = 2;

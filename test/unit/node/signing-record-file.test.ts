@@ -8,6 +8,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { encodeSigningRecord, signingLimit } from "../../../src/base/format/signing-record.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { SigningRecordFile } from "../../../src/node/signing-record-file.ts";
 import { type FoundRecord, judgeRecord } from "../../../src/node/votes.ts";
@@ -216,11 +217,15 @@ describe("a signing record on a full disk", () => {
 });
 
 describe("the judgement of a record", () => {
-  const judge = (found: Partial<FoundRecord>, validators: number, acceptLostVotes = false) =>
+  const claim = { kind: "prepare", height: 9, round: 0, blockHash: "33".repeat(32) } as const;
+  const record = encodeSigningRecord({ ...signingLimit(9), claims: [claim] });
+  const limit = encodeSigningRecord(signingLimit(9));
+  const judged = (found: Partial<FoundRecord>, validators: number, acceptLostVotes = false) =>
     judgeRecord(
-      { record: Uint8Array.of(1), isLost: false, isTorn: false, ...found },
+      { record, isLost: false, isTorn: false, ...found },
       { validators, acceptLostVotes, log: silentLog },
-    ).loss;
+    );
+  const judge = (...args: Parameters<typeof judged>) => judged(...args).loss;
 
   it("takes a damaged one for lost, and for good where nobody can tell the tip", () => {
     expect(judge({}, 2)).toBeUndefined();
@@ -233,5 +238,14 @@ describe("the judgement of a record", () => {
     for (const validators of [1, 2, 4])
       expect(judge({ isLost: true }, validators, true)).toEqual({ hiddenHeights: 0 });
     expect(judge({}, 1, true)).toBeUndefined();
+  });
+
+  it("puts the operator's word above what was learnt of hidden votes, but not above a vote", () => {
+    const loss = { hiddenHeights: 0 };
+    for (const isTorn of [false, true])
+      expect(judged({ record: limit, isTorn }, 4, true)).toEqual({ record: undefined, loss });
+    expect(judged({ record: limit }, 4)).toEqual({ record: limit, loss: undefined });
+    expect(judged({ isTorn: true }, 4, true)).toEqual({ record, loss });
+    expect(judged({}, 4, true)).toEqual({ record, loss: undefined });
   });
 });
