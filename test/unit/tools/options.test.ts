@@ -15,6 +15,7 @@ describe("options of the project's commands", () => {
     "test/sim/run.mjs",
     "test/sim/twins/run.mjs",
     "tools/disk-kills.mjs",
+    "tools/mutation.mjs",
     "tools/perturb.mjs",
   ];
 
