@@ -13,7 +13,7 @@
  *
  * | part | meaning |
  * |---|---|
- * | to | where the next chunk begins; nil: this was the last |
+ * | to | first key of the next chunk, that of `after`; nil: this was the last |
  * | entries | all keys with their values from where the chunk begins up to `to`, ascending |
  * | before, after | `nil` or `[key, bin value hash]`: the leaves next to the range |
  * | the two lists | closed nodes to the left and to the right (state-proof.ts) |

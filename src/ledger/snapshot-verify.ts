@@ -66,10 +66,14 @@ export function verifyChunk(
 ): void {
   const hashed = entries.map(([key, value]) => [key, valueHashOf(value)] as const);
   const claim = { range: { from, to }, entries: hashed };
-  // A chunk that brings nothing would be asked for again and again. The last one may: whoever sent
-  // the one before it may have left nothing to those who follow.
+  // A chunk that brings nothing would be asked for again and again. The last one may: a download
+  // that an earlier version began may have come to the end of the state.
   if (entries.length === 0 && to !== undefined)
     throw invalid(height, `chunk from ${from}: it is empty`);
+  // The next chunk is asked for by this end: were it any text up to the next key, it could be one
+  // that no honest peer takes for a key, and is kept across restarts.
+  if (to !== proof.after?.key)
+    throw invalid(height, `chunk from ${from}: it does not end where the next key begins`);
   if (!verifyRange(proof, claim, stateRoot))
     throw invalid(height, `chunk from ${from}: it is not that range of the certified state`);
 }

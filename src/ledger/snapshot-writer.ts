@@ -10,10 +10,12 @@
  *     makes it one.
  */
 import { assert } from "../base/assert.ts";
+import { LedgerError } from "../base/errors.ts";
 import type { Header } from "../base/format/block.ts";
 import { headerHash } from "../base/format/block.ts";
 import { encode } from "../base/format/codec.ts";
 import { TupleReader } from "../base/format/tuple.ts";
+import { isStateKey } from "../base/proof/state-proof.ts";
 import { baseOperation, keptOperation } from "./base-record.ts";
 import { blockOfGenesis, blockOperations, receiptOperations, tipOperation } from "./block-store.ts";
 import { type Database, keysOf, type Operation } from "./database.ts";
@@ -169,6 +171,9 @@ async function readProgress(
     const manifest = decodeManifest(manifestBytes);
     const header = verifyManifest(manifest, context);
     const from = typeof next === "string" ? next : undefined;
+    // Earlier versions let a liar choose it, also such as no peer takes for a key.
+    if (from !== undefined && from !== "" && !isStateKey(from))
+      throw new LedgerError("CODEC_INVALID", { type: "progress", path: "next", reason: "no key" });
     return { manifestBytes, manifest, header, next: from, chunks };
   };
   return unlessDamaged(read());

@@ -9,7 +9,7 @@
  *     kept this node waiting: so one that keeps silent costs a tenth of the time at most.
  * (2) A download that was begun goes on as long as a peer still serves that snapshot; when all
  *     say that it is gone, the newest one is begun instead. When some do, and the others have kept
- *     silent for `stalledMs`, a newer one is begun if there is one.
+ *     silent for `stalledMs`, or all of them for `silentMsMax`, a newer one is begun if there is one.
  * (3) Peers are asked no faster than they are willing to answer.
  * (4) Who keeps silent holds up nobody: what others offer is begun after a few looks.
  */
@@ -46,6 +46,9 @@ export type DownloadParts = {
 /** Snapshots below this height are of no use to who has more. */
 export type DownloadGoal = { readonly aboveHeight: number };
 
+/** How fetching chunks came to an end. */
+type ChunksEnd = "whole" | "gone" | "stalled";
+
 /** Within what every peer answers for each (`syncRequestsPerSecondMax`). */
 const requestMs = 60;
 const penaltyMs = 2_000;
@@ -58,6 +61,8 @@ const manifestMs = 8_000;
 const manifestMsWithOthers = 2_000;
 /** Who serves a snapshot may be away for that long, though others have it no more. */
 const stalledMs = 10_000;
+/** So long nobody answered what is asked for: it may be something that nobody can answer. */
+const silentMsMax = 60_000;
 const lookMs = 500;
 /** Peers that come up together find each other within this. */
 const looksMin = 10;
@@ -82,6 +87,8 @@ export class SnapshotDownload {
   /** The newest manifest that came. */
   #best: { readonly height: number; readonly bytes: Uint8Array } | undefined;
   #turn = 0;
+  /** When the last chunk came, or nobody was there. */
+  #lastMs = 0;
 
   constructor(parts: DownloadParts) {
     this.#parts = parts;
@@ -167,6 +174,11 @@ export class SnapshotDownload {
     );
   }
 
+  /** Those who are connected, but for liars. */
+  #others(): PublicKey[] {
+    return this.#parts.peers.connectedPeers().filter((peer) => !this.#liars.has(peer));
+  }
+
   /** Asks all for their manifests; who takes long is waited for, but not here. */
   async #askAll(): Promise<void> {
     const { rested, resting } = this.#askable();
@@ -212,20 +224,20 @@ export class SnapshotDownload {
   }
 
   /** Fetches chunk after chunk. */
-  async #chunks(): Promise<"whole" | "gone" | "stalled"> {
+  async #chunks(): Promise<ChunksEnd> {
     const { writer, peers, log } = this.#parts;
     const height = writer.height as number;
-    let lastMs = this.#timers.nowMs();
+    this.#lastMs = this.#timers.nowMs();
     for (let count = 0; ; count += 1) {
       const from = writer.next;
       if (from === undefined) return "whole";
       if (count % logEveryChunks === logEveryChunks - 1) log.info({ height, from }, "fetching");
-      const peer = await this.#nextPeer(lastMs);
+      const peer = await this.#nextPeer();
       if (peer === "gone" || peer === "stalled") return peer;
       const bytes = await this.#ask(peer, () => peers.requestChunk(peer, height, from));
       if (bytes === "gone") this.#gone.add(peer);
       if (bytes === undefined || bytes === "gone") continue;
-      lastMs = this.#timers.nowMs();
+      this.#lastMs = this.#timers.nowMs();
       try {
         await writer.add(bytes);
       } catch (error) {
@@ -238,22 +250,25 @@ export class SnapshotDownload {
   /**
    * Waits for a peer to ask.
    *
-   * @param lastMs - When the last chunk came.
    * @returns "gone" when all there are said that the snapshot is; "stalled" when some did, and the
-   *   others have kept silent for a while.
+   *   others have kept silent for a while, or all have for long.
    */
-  async #nextPeer(lastMs: number): Promise<PublicKey | "gone" | "stalled"> {
+  async #nextPeer(): Promise<PublicKey | Exclude<ChunksEnd, "whole">> {
     const isThere = (peer: PublicKey) => !this.#gone.has(peer);
     for (;;) {
       const { rested, resting } = this.#askable();
       const peer = this.#inTurn(rested.filter(isThere));
       await this.#wait(peer === undefined ? lookMs : requestMs);
+      const connected = this.#others();
+      const nowMs = this.#timers.nowMs();
+      if (connected.length === 0) this.#lastMs = nowMs;
+      const silentMs = nowMs - this.#lastMs;
+      if (silentMs >= silentMsMax) return "stalled";
       if (peer !== undefined) return peer;
-      const connected = this.#parts.peers.connectedPeers().filter((one) => !this.#liars.has(one));
       const silent = connected.filter(isThere);
       if (connected.length > 0 && silent.length === 0) return "gone";
       const haveSome = silent.length < connected.length;
-      if (haveSome && this.#timers.nowMs() - lastMs >= stalledMs) return "stalled";
+      if (haveSome && silentMs >= stalledMs) return "stalled";
       const last = this.#inTurn(resting.filter(isThere));
       if (last !== undefined) return last;
     }
@@ -267,9 +282,7 @@ export class SnapshotDownload {
   /** Peers that may be asked. Who kept silent is left to rest as long as there are others. */
   #askable() {
     const nowMs = this.#timers.nowMs();
-    const able = this.#parts.peers
-      .connectedPeers()
-      .filter((peer) => !this.#liars.has(peer) && !this.#askedMs.has(peer));
+    const able = this.#others().filter((peer) => !this.#askedMs.has(peer));
     const isRested = (peer: PublicKey) => (this.#restUntilMs.get(peer) ?? 0) <= nowMs;
     const isBearable = (peer: PublicKey) => nowMs - (this.#failedMs.get(peer) ?? 0) >= penaltyMs;
     return {

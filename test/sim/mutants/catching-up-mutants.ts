@@ -29,14 +29,38 @@ export const catchingUpMutants: readonly Mutant[] = [
   {
     name: "waits for a snapshot that nobody has any more but who keeps silent",
     file: download,
-    replace: "if (haveSome && this.#timers.nowMs() - lastMs >= stalledMs) return",
-    by: "if (haveSome && this.#timers.nowMs() - lastMs >= 1e9) return",
+    replace: "if (haveSome && silentMs >= stalledMs) return",
+    by: "if (haveSome && silentMs >= 1e9) return",
   },
   {
     name: "the only one that has a snapshot is left to rest",
     file: download,
     replace: "if (last !== undefined) return last;",
-    by: "if (last !== undefined && lastMs < 0) return last;",
+    by: "if (last !== undefined && silentMs < 0) return last;",
+  },
+  {
+    name: "a chunk of a snapshot ends where who sent it wants",
+    file: "ledger/snapshot-verify.ts",
+    replace: "if (to !== proof.after?.key)",
+    by: "if (to === from && to !== proof.after?.key)",
+  },
+  {
+    name: "a download goes on at what is no key",
+    file: "ledger/snapshot-writer.ts",
+    replace: 'if (from !== undefined && from !== "" && !isStateKey(from))',
+    by: 'if (from !== undefined && from === "" && !isStateKey("key"))',
+  },
+  {
+    name: "waits for ever for what nobody answers",
+    file: download,
+    replace: "if (silentMs >= silentMsMax) return",
+    by: "if (silentMs >= 1e9) return",
+  },
+  {
+    name: "time without anybody counts as silence",
+    file: download,
+    replace: "if (connected.length === 0) this.#lastMs = nowMs;",
+    by: "if (connected.length < 0) this.#lastMs = nowMs;",
   },
   {
     name: "peers that pruned what there is not are believed",

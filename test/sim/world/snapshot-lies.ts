@@ -73,7 +73,7 @@ function wrongManifest(bytes: Uint8Array, random: Random): Uint8Array {
 
 function wrongChunk(bytes: Uint8Array, random: Random): Uint8Array {
   const chunk = decodeChunk(bytes);
-  const { entries, to } = chunk;
+  const { entries } = chunk;
   const any = random.below(Math.max(1, entries.length));
   const total = entries.findIndex(([key]) => key.startsWith("sim/total/"));
   // A total is what the checks know the true value of.
@@ -86,7 +86,8 @@ function wrongChunk(bytes: Uint8Array, random: Random): Uint8Array {
       // Says that this was all.
       return of({ to: undefined });
     case 3:
-      return of({ to: `${to ?? entries.at(-1)?.[0] ?? ""}~` });
+      // Longer than any key: nobody could answer for it.
+      return of({ to: `${entries.at(-1)?.[0] ?? ""}${"~".repeat(300)}` });
     case 4:
       return of({ entries: [] });
     case 5:

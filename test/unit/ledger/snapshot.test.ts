@@ -155,7 +155,8 @@ describe("a snapshot", () => {
 
   it("is refused unless each chunk is just that range of the certified state", async () => {
     const header = await headerOf(32);
-    const [first] = (await chunksOf(32)).map(decodeChunk) as [SnapshotChunk];
+    const chunks = (await chunksOf(32)).map(decodeChunk);
+    const [first] = chunks as [SnapshotChunk];
     const { entries, proof } = first;
     expect(() => verifyChunk(first, "", header)).not.toThrow();
     const [row, ...rest] = entries as [readonly [string, string], ...(readonly [string, string])[]];
@@ -166,6 +167,7 @@ describe("a snapshot", () => {
       "an extra key": { ...first, entries: [...entries, ["zzz/extra", "1"]] },
       "wrong order": { ...first, entries: [rest[0] as typeof row, row, ...rest.slice(1)] },
       "an early end": { ...first, to: row[0] },
+      "an end before the next key": { ...first, to: `${entries.at(-1)?.[0]}\u0001` },
       "no entry": { ...first, entries: [] },
       "a later beginning": {
         ...first,
@@ -181,6 +183,13 @@ describe("a snapshot", () => {
     const nothing = { to: "a", entries: [], proof: empty.proof };
     expect(() => verifyChunk(nothing, "", header), "proven, but no progress").toThrow(
       /it is empty/,
+    );
+    const last = chunks.at(-1) as SnapshotChunk;
+    const from = chunks.at(-2)?.to as string;
+    expect(() => verifyChunk(last, from, header)).not.toThrow();
+    const onAndOn = { ...last, to: `${last.entries.at(-1)?.[0]}~` };
+    expect(() => verifyChunk(onAndOn, from, header), "an end behind the last key").toThrow(
+      /does not end where the next key begins/,
     );
     const other = await headerOf(16);
     expect(() => verifyChunk(first, "", other), "another height").toThrow(/SNAPSHOT_INVALID/);

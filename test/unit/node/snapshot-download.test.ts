@@ -107,21 +107,6 @@ describe("the download of a snapshot", () => {
     await expectWhole(database);
   });
 
-  it("takes the empty end that one leaves who says that the last chunk goes on", async () => {
-    const cutting = {
-      chunk: async (height: number, from: string) => {
-        const chunk = decodeChunk((await source.chunk(height, from)) as Uint8Array);
-        const last = chunk.entries.at(-1)?.[0];
-        // At the end of the state nobody has anything more.
-        return encodeChunk({ ...chunk, to: chunk.to ?? (last && `${last}~`) });
-      },
-    };
-    const { height, asked, database } = await fetchFrom({ cutting, honest: {} });
-    expect(height).toBe(32);
-    expect(asked.honest).toBeGreaterThan(0);
-    await expectWhole(database);
-  });
-
   it("leaves a silent peer alone and goes on with the others", async () => {
     const silent = new LedgerError("P2P_SYNC_FAILED", { peer: "a", request: "chunk", reason: "" });
     const { height, asked } = await fetchFrom({
