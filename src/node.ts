@@ -33,7 +33,7 @@ import { PeerFollower } from "./node/peer-follower.ts";
 import { NodeShell, type ShellHandlers, type Votes } from "./node/shell.ts";
 import { SigningRecordFile } from "./node/signing-record-file.ts";
 import { SnapshotNeed } from "./node/snapshot-need.ts";
-import { prepareLedger, replaceLedger } from "./node/snapshot-start.ts";
+import { type KnownPeers, prepareLedger, replaceLedger } from "./node/snapshot-start.ts";
 import { StorageGate } from "./node/storage-gate.ts";
 import { storagePlaces } from "./node/storage-places.ts";
 import { judgeRecord } from "./node/votes.ts";
@@ -60,7 +60,7 @@ type Foundation = {
   /** Aborted when the node is to stop. */
   readonly signal: AbortSignal;
   /** Stops all parts, begins with a snapshot above a height, and starts them again. */
-  restartAbove(height: number): void;
+  restartAbove(height: number, known: KnownPeers): void;
 };
 
 type OpenedRecord = Awaited<ReturnType<typeof SigningRecordFile.open>>;
@@ -111,8 +111,8 @@ export async function startNode(
       ...{ config, genesis, genesisText, keys, log, acceptLostVotes, isRepair },
       need: new SnapshotNeed({ config, log }),
       signal: stopping.signal,
-      restartAbove: (height) => {
-        restarting ??= restart(foundation, closers, height).finally(() => {
+      restartAbove: (height, known) => {
+        restarting ??= restart(foundation, closers, { height, known }).finally(() => {
           restarting = undefined;
         });
       },
@@ -127,11 +127,15 @@ export async function startNode(
 }
 
 /** A node that cannot be started again ends: its supervisor starts it anew. */
-async function restart(foundation: Foundation, closers: Closers, height: number): Promise<void> {
+async function restart(
+  foundation: Foundation,
+  closers: Closers,
+  { height, known }: { readonly height: number; readonly known: KnownPeers },
+): Promise<void> {
   const { log, signal, need } = foundation;
   try {
     await closeAll(closers);
-    if (await replaceLedger(foundation, height)) need.noteReplaced();
+    if (await replaceLedger(foundation, height, known)) need.noteReplaced();
     if (signal.aborted) return;
     await run({ ...foundation, isRepair: false }, closers);
     log.info({}, "node started again");
@@ -166,9 +170,9 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
     log,
   });
   const late: Late = {};
-  const opened = { ledger, store, membership, storage, votes, clock };
-  const shell = makeShell(foundation, opened, late);
   const peers = new PeerFollower({ membership, config, clock });
+  const opened = { ledger, store, membership, peers, storage, votes, clock };
+  const shell = makeShell(foundation, opened, late);
   const network = await startNetwork(foundation, { ledger, peers, handlers: shell.handlers });
   closers.push(() => network.stop());
   peers.start(network);
@@ -202,13 +206,14 @@ function makeShell(
     readonly ledger: Ledger;
     readonly store: LedgerStore;
     readonly membership: Membership;
+    readonly peers: PeerFollower;
     readonly storage: StorageGate;
     readonly votes: Votes | undefined;
     readonly clock: SteadyClock;
   },
   late: Late,
 ): NodeShell {
-  const { ledger, store, membership, storage, votes, clock } = opened;
+  const { ledger, store, membership, peers, storage, votes, clock } = opened;
   return new NodeShell({
     ledger,
     signer: keys.validator,
@@ -217,10 +222,10 @@ function makeShell(
     readOnlyBecause: tooManyCrashes(config),
     peerKey: keys.peerKey,
     snapshots: new SnapshotSource(store),
-    onPruned: (peers) => {
+    onPruned: (without) => {
       const { height } = ledger.tip;
-      if (need.isNow(peers, { height, memberCount: membership.members().length }))
-        restartAbove(height);
+      if (need.isNow(without, { height, memberCount: membership.members().length }))
+        restartAbove(height, { allowed: peers.allowed(), peers: peers.peers() });
     },
     members: () => membership.members(),
     onEquivocation: equivocationReporter({

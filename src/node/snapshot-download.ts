@@ -12,6 +12,7 @@
  *     silent for `stalledMs`, or all of them for `silentMsMax`, a newer one is begun if there is one.
  * (3) Peers are asked no faster than they are willing to answer.
  * (4) Who keeps silent holds up nobody: what others offer is begun after a few looks.
+ * (6) Who has a ledger already is not kept from it for longer than `aloneMsMax` by there being nobody.
  */
 import { isLedgerError, LedgerError } from "../base/errors.ts";
 import type { PublicKey } from "../base/keys.ts";
@@ -47,7 +48,7 @@ export type DownloadParts = {
 export type DownloadGoal = { readonly aboveHeight: number };
 
 /** How fetching chunks came to an end. */
-type ChunksEnd = "whole" | "gone" | "stalled";
+type ChunksEnd = "whole" | "gone" | "stalled" | "alone";
 
 /** Within what every peer answers for each (`syncRequestsPerSecondMax`). */
 const requestMs = 60;
@@ -63,6 +64,8 @@ const manifestMsWithOthers = 2_000;
 const stalledMs = 10_000;
 /** So long nobody answered what is asked for: it may be something that nobody can answer. */
 const silentMsMax = 60_000;
+/** Peers that are to be there again soon come within this. */
+const aloneMsMax = 60_000;
 const lookMs = 500;
 /** Peers that come up together find each other within this. */
 const looksMin = 10;
@@ -87,6 +90,9 @@ export class SnapshotDownload {
   /** The newest manifest that came. */
   #best: { readonly height: number; readonly bytes: Uint8Array } | undefined;
   #turn = 0;
+  #hasLedger = false;
+  /** When somebody was there last. */
+  #metMs = 0;
   /** When the last chunk came, or nobody was there. */
   #lastMs = 0;
 
@@ -100,16 +106,19 @@ export class SnapshotDownload {
    * Fetches the newest snapshot that peers have, or goes on with one that was begun.
    *
    * @returns Its height, once it is a whole ledger store; `undefined` when every peer that is
-   *   connected says that it has none above the goal.
+   *   connected says that it has none above the goal, or (6).
    * @throws {LedgerError} NODE_STOPPED
    */
   async run({ aboveHeight }: DownloadGoal): Promise<number | undefined> {
     const { writer, log } = this.#parts;
+    this.#hasLedger = aboveHeight > 0;
+    this.#metMs = this.#timers.nowMs();
     if (writer.height === undefined && !(await this.#begin(aboveHeight))) return undefined;
     for (;;) {
       const begun = writer.height as number;
       log.info({ height: begun }, "fetching a snapshot");
       const outcome = await this.#chunks();
+      if (outcome === "alone") return undefined;
       // What is there already is only given up for something newer.
       if (outcome === "stalled" && !(await this.#begin(Math.max(begun, aboveHeight)))) continue;
       const height = outcome === "whole" ? await this.#finish() : undefined;
@@ -150,6 +159,7 @@ export class SnapshotDownload {
         return true;
       }
       if (looks >= looksMin && (best !== undefined || this.#hasNobody())) return false;
+      if (this.#isAlone()) return false;
       await this.#wait(lookMs);
     }
   }
@@ -172,6 +182,13 @@ export class SnapshotDownload {
       connected.length > 0 &&
       connected.every((peer) => this.#without.has(peer) || this.#liars.has(peer) || isSilent(peer))
     );
+  }
+
+  /** (6) Tells whether a node that could go on with its ledger waits for others in vain. */
+  #isAlone(): boolean {
+    const nowMs = this.#timers.nowMs();
+    if (this.#others().length > 0) this.#metMs = nowMs;
+    return this.#hasLedger && nowMs - this.#metMs >= aloneMsMax;
   }
 
   /** Those who are connected, but for liars. */
@@ -233,7 +250,7 @@ export class SnapshotDownload {
       if (from === undefined) return "whole";
       if (count % logEveryChunks === logEveryChunks - 1) log.info({ height, from }, "fetching");
       const peer = await this.#nextPeer();
-      if (peer === "gone" || peer === "stalled") return peer;
+      if (peer === "gone" || peer === "stalled" || peer === "alone") return peer;
       const bytes = await this.#ask(peer, () => peers.requestChunk(peer, height, from));
       if (bytes === "gone") this.#gone.add(peer);
       if (bytes === undefined || bytes === "gone") continue;
@@ -251,7 +268,7 @@ export class SnapshotDownload {
    * Waits for a peer to ask.
    *
    * @returns "gone" when all there are said that the snapshot is; "stalled" when some did, and the
-   *   others have kept silent for a while, or all have for long.
+   *   others have kept silent for a while, or all have for long; "alone": (6).
    */
   async #nextPeer(): Promise<PublicKey | Exclude<ChunksEnd, "whole">> {
     const isThere = (peer: PublicKey) => !this.#gone.has(peer);
@@ -263,6 +280,7 @@ export class SnapshotDownload {
       const nowMs = this.#timers.nowMs();
       if (connected.length === 0) this.#lastMs = nowMs;
       const silentMs = nowMs - this.#lastMs;
+      if (this.#isAlone()) return "alone";
       if (silentMs >= silentMsMax) return "stalled";
       if (peer !== undefined) return peer;
       const silent = connected.filter(isThere);

@@ -7,6 +7,7 @@
 import { startApi } from "../api/server.ts";
 import { publicKeyOf } from "../base/format/did.ts";
 import { type Genesis, genesisBlock } from "../base/format/genesis.ts";
+import type { PublicKey } from "../base/keys.ts";
 import type { Log } from "../base/log.ts";
 import { openDatabase } from "../ledger/database.ts";
 import type { SnapshotContext } from "../ledger/snapshot-verify.ts";
@@ -33,6 +34,14 @@ export type SnapshotStart = {
   readonly signal: AbortSignal;
 };
 
+/** Peers at one moment. */
+export type KnownPeers = {
+  /** Who may be connected. */
+  readonly allowed: readonly PublicKey[];
+  /** Whom to dial. */
+  readonly peers: readonly { readonly peerKey: PublicKey; readonly address: string }[];
+};
+
 /**
  * Ends what a kill interrupted, and fetches a snapshot when the configuration says so, there is no
  * ledger yet, and anybody else that may have one.
@@ -51,10 +60,15 @@ export async function prepareLedger(start: SnapshotStart): Promise<void> {
  * Fetches a snapshot and puts it into the place of the ledger, which is closed.
  *
  * @param aboveHeight - What the ledger has already.
+ * @param known - Whom the ledger knows; absent: there is none.
  * @returns Whether there was one; else the ledger is as it was.
  * @throws {LedgerError} NODE_STOPPED; P2P_LISTEN_FAILED and such.
  */
-export async function replaceLedger(start: SnapshotStart, aboveHeight: number): Promise<boolean> {
+export async function replaceLedger(
+  start: SnapshotStart,
+  aboveHeight: number,
+  known?: KnownPeers,
+): Promise<boolean> {
   const { config, genesis, log, signal } = start;
   const context: SnapshotContext = {
     genesis: genesisBlock(genesis),
@@ -64,7 +78,7 @@ export async function replaceLedger(start: SnapshotStart, aboveHeight: number): 
   const parts = {
     ledgerDirectory: config.ledgerDirectory,
     openDatabase,
-    startNetwork: () => startNetwork(start, context.genesis.chainId),
+    startNetwork: () => startNetwork(start, fetchingPeersOf(start, known)),
     serve: (network: FetchingNetwork, progress: FetchingProgress) =>
       startApi({ node: fetchingNodeOf({ ...start, network, progress }), ...config.api, log }),
     ...{ context, log, signal },
@@ -72,19 +86,32 @@ export async function replaceLedger(start: SnapshotStart, aboveHeight: number): 
   return replaceByFetched(parts, aboveHeight);
 }
 
-/** Peers see a node that has nothing yet. */
-function startNetwork({ config, genesis, keys, log }: SnapshotStart, chainId: string) {
-  const peers = config.p2p.peers.map(({ peerKey, address }) => ({
+/**
+ * Whom a node connects that fetches a snapshot: peers of the configuration, and those whom the
+ * ledger knows, or without one the members of the genesis.
+ */
+export function fetchingPeersOf(
+  { config, genesis }: Pick<SnapshotStart, "config" | "genesis">,
+  known?: KnownPeers,
+): KnownPeers {
+  const configured = config.p2p.peers.map(({ peerKey, address }) => ({
     peerKey: publicKeyOf(peerKey),
     address,
   }));
-  const members = genesis.members.map(({ peerKey }) => publicKeyOf(peerKey));
+  const members = known?.allowed ?? genesis.members.map(({ peerKey }) => publicKeyOf(peerKey));
+  const allowed = [...new Set([...members, ...configured.map(({ peerKey }) => peerKey)])];
+  return { allowed, peers: known?.peers ?? configured };
+}
+
+/** Peers see a node that has nothing yet. */
+function startNetwork({ config, genesis, keys, log }: SnapshotStart, known: KnownPeers) {
+  const { chainId } = genesisBlock(genesis);
   return Network.start({
     chainId,
     peerSeed: keys.peerSeed,
     listen: config.p2p.listen,
-    peers,
-    allowedPeerKeys: [...new Set([...members, ...peers.map(({ peerKey }) => peerKey)])],
+    peers: known.peers,
+    allowedPeerKeys: known.allowed,
     log,
     handlers: emptyHandlers(chainId),
   });

@@ -63,6 +63,18 @@ export const catchingUpMutants: readonly Mutant[] = [
     by: "if (connected.length < 0) this.#lastMs = nowMs;",
   },
   {
+    name: "waits for ever for others though it has a ledger",
+    file: download,
+    replace: "return this.#hasLedger && nowMs - this.#metMs >= aloneMsMax;",
+    by: "return this.#hasLedger && nowMs - this.#metMs >= 1e9;",
+  },
+  {
+    name: "looks for a snapshot among the members of the genesis only",
+    file: "node/snapshot-start.ts",
+    replace: "startNetwork(start, fetchingPeersOf(start, known)),",
+    by: "startNetwork(start, fetchingPeersOf(start, known && undefined)),",
+  },
+  {
     name: "peers that pruned what there is not are believed",
     file: follower,
     replace: "if (this.#pruned.size > 0 && this.status.catchingUp)",

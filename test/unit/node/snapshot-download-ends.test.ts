@@ -133,4 +133,19 @@ describe("the download of a snapshot", () => {
       height: 16,
     });
   });
+
+  it("(6) keeps nobody from its ledger who finds nobody for a minute", async () => {
+    const nobody: SnapshotPeers = { ...honest, connectedPeers: () => [] };
+    const open = () => SnapshotWriter.open(memoryDatabase(), context);
+    const goal = { aboveHeight: 7, forMs: minuteMs / 2 };
+    expect(await run(nobody, { writer: await open(), ...goal })).toBeUndefined();
+    const longer = { ...goal, forMs: 1.1 * minuteMs };
+    expect(await run(nobody, { writer: await open(), ...longer })).toEqual({ height: undefined });
+    expect(await run(nobody, { writer: await begun(16), ...longer })).toEqual({
+      height: undefined,
+    });
+    // Without a ledger there is nothing to go on with.
+    const fresh = { writer: await open(), forMs: 5 * minuteMs };
+    expect(await run(nobody, fresh)).toBeUndefined();
+  });
 });
