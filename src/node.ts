@@ -33,7 +33,12 @@ import { PeerFollower } from "./node/peer-follower.ts";
 import { NodeShell, type ShellHandlers, type Votes } from "./node/shell.ts";
 import { SigningRecordFile } from "./node/signing-record-file.ts";
 import { SnapshotNeed } from "./node/snapshot-need.ts";
-import { type KnownPeers, prepareLedger, replaceLedger } from "./node/snapshot-start.ts";
+import {
+  type KnownPeers,
+  prepareLedger,
+  replaceLedger,
+  tidyDownload,
+} from "./node/snapshot-start.ts";
 import { StorageGate } from "./node/storage-gate.ts";
 import { storagePlaces } from "./node/storage-places.ts";
 import { judgeRecord } from "./node/votes.ts";
@@ -307,6 +312,7 @@ async function openLedger(
   });
   closers.push(endOrderly);
   closers.push(() => store.close());
+  await tidyDownload(foundation, store.tip.height);
   const checkpoint = checkpointOf(config);
   const parts = { store, genesis: block, verifier, caller, clock, log, checkpoint };
   const ledger = await Ledger.open(parts);

@@ -12,6 +12,7 @@
  *     silent for `stalledMs`, or all of them for `silentMsMax`, a newer one is begun if there is one.
  * (3) Peers are asked no faster than they are willing to answer.
  * (4) Who keeps silent holds up nobody: what others offer is begun after a few looks.
+ * (5) Nothing is fetched that is not above the goal, also where it was begun before.
  * (6) Who has a ledger already is not kept from it for longer than `aloneMsMax` by there being nobody.
  */
 import { isLedgerError, LedgerError } from "../base/errors.ts";
@@ -44,7 +45,7 @@ export type DownloadParts = {
   readonly timers?: Timers | undefined;
 };
 
-/** Snapshots below this height are of no use to who has more. */
+/** Snapshots up to this height are of no use to who has as much; 0: there is no ledger. */
 export type DownloadGoal = { readonly aboveHeight: number };
 
 /** How fetching chunks came to an end. */
@@ -113,7 +114,8 @@ export class SnapshotDownload {
     const { writer, log } = this.#parts;
     this.#hasLedger = aboveHeight > 0;
     this.#metMs = this.#timers.nowMs();
-    if (writer.height === undefined && !(await this.#begin(aboveHeight))) return undefined;
+    const isBegun = (writer.height ?? 0) > aboveHeight;
+    if (!isBegun && !(await this.#begin(aboveHeight))) return undefined;
     for (;;) {
       const begun = writer.height as number;
       log.info({ height: begun }, "fetching a snapshot");

@@ -5,7 +5,8 @@
  * Invariants:
  *
  * (1) The ledger is closed, and stays as it is until the snapshot is whole and verified.
- * (2) A download that was interrupted goes on; one that cannot be read is given up, never the ledger.
+ * (2) A download that was interrupted goes on as long as it is above the ledger; one that is not, or
+ *     cannot be read, is given up, never the ledger.
  */
 import { isLedgerError } from "../base/errors.ts";
 import type { Hash } from "../base/hash.ts";
@@ -13,6 +14,7 @@ import type { Log } from "../base/log.ts";
 import type { Database } from "../ledger/database.ts";
 import type { SnapshotContext } from "../ledger/snapshot-verify.ts";
 import { SnapshotWriter } from "../ledger/snapshot-writer.ts";
+import { isBrokenInvariant } from "./crash.ts";
 import type { ShellHandlers } from "./shell.ts";
 import {
   type Directories,
@@ -40,17 +42,21 @@ export type FetchingNetwork = SnapshotPeers & { stop(): Promise<void> };
 /** How far a download is, at any moment. */
 export type FetchingProgress = Pick<SnapshotWriter, "height" | "chunks">;
 
-/** What a ledger is replaced with. */
-export type ReplacementParts = {
+/** Where a download is. */
+export type DownloadPlace = {
   readonly ledgerDirectory: string;
   /** Default: those of the file system. */
   readonly directories?: Directories | undefined;
   openDatabase(directory: string): Promise<Database>;
+  readonly context: SnapshotContext;
+  readonly log: Log;
+};
+
+/** What a ledger is replaced with. */
+export type ReplacementParts = DownloadPlace & {
   startNetwork(): Promise<FetchingNetwork>;
   /** Tells others how far it is, meanwhile. */
   serve?(network: FetchingNetwork, progress: FetchingProgress): Promise<{ stop(): unknown }>;
-  readonly context: SnapshotContext;
-  readonly log: Log;
   readonly signal: AbortSignal;
   /** Default: those of the process. */
   readonly timers?: Timers | undefined;
@@ -69,31 +75,68 @@ export async function replaceByFetched(
 ): Promise<boolean> {
   const { ledgerDirectory, directories = realDirectories, log } = parts;
   const database = await openDownload(parts, directories);
-  let height: number | undefined;
+  let isFetched: boolean;
+  let isOfUse: boolean;
   try {
-    height = await fetchInto(database, parts, aboveHeight);
+    const writer = await SnapshotWriter.open(database, parts.context);
+    isFetched = await fetchInto(writer, parts, aboveHeight);
+    isOfUse = isAbove(writer, aboveHeight);
   } finally {
     await database.close();
   }
-  if (height !== undefined) await install(ledgerDirectory, directories);
-  else await directories.remove(snapshotDirectories(ledgerDirectory).download);
-  if (height === undefined) log.info({}, "no peer has a snapshot: starting from blocks");
-  return height !== undefined;
+  if (isFetched) await install(ledgerDirectory, directories);
+  else if (!isOfUse) await directories.remove(snapshotDirectories(ledgerDirectory).download);
+  if (!isFetched) log.info({}, "nobody there has a snapshot: going on with blocks");
+  return isFetched;
+}
+
+/** Removes what was left of a download once the ledger is as high; never keeps a node from starting. */
+export async function dropPassedDownload(
+  parts: DownloadPlace,
+  ledgerHeight: number,
+): Promise<void> {
+  const { ledgerDirectory, directories = realDirectories, log } = parts;
+  const { download } = snapshotDirectories(ledgerDirectory);
+  if (!directories.has(download)) return;
+  try {
+    if (await isDownloadAbove(parts, directories, ledgerHeight)) return;
+    await directories.remove(download);
+    log.info({}, "removed the download of a snapshot that the ledger has passed");
+  } catch (error) {
+    if (isBrokenInvariant(error)) throw error;
+    log.warn({ error: String(error) }, "the download of a snapshot cannot be looked at: left");
+  }
+}
+
+async function isDownloadAbove(
+  parts: DownloadPlace,
+  directories: Directories,
+  ledgerHeight: number,
+): Promise<boolean> {
+  const database = await openDownload(parts, directories);
+  try {
+    return isAbove(await SnapshotWriter.open(database, parts.context), ledgerHeight);
+  } finally {
+    await database.close();
+  }
+}
+
+function isAbove({ height = 0 }: SnapshotWriter, ledgerHeight: number): boolean {
+  return height > ledgerHeight;
 }
 
 async function fetchInto(
-  database: Database,
+  writer: SnapshotWriter,
   parts: ReplacementParts,
   aboveHeight: number,
-): Promise<number | undefined> {
+): Promise<boolean> {
   const { context, log, signal, timers } = parts;
-  const writer = await SnapshotWriter.open(database, context);
   const peers = await parts.startNetwork();
   try {
     const served = await parts.serve?.(peers, writer);
     try {
       const download = new SnapshotDownload({ peers, writer, context, log, signal, timers });
-      return await download.run({ aboveHeight });
+      return (await download.run({ aboveHeight })) !== undefined;
     } finally {
       await served?.stop();
     }
@@ -104,7 +147,7 @@ async function fetchInto(
 
 /** (2) Such as one whose deletion was interrupted. */
 async function openDownload(
-  { ledgerDirectory, openDatabase, log }: ReplacementParts,
+  { ledgerDirectory, openDatabase, log }: DownloadPlace,
   directories: Directories,
 ): Promise<Database> {
   const { download } = snapshotDirectories(ledgerDirectory);

@@ -18,6 +18,8 @@ import { nativeVerifier } from "./native-crypto.ts";
 import type { NodeKeys } from "./open-keys.ts";
 import { isFresh, settle } from "./snapshot-directory.ts";
 import {
+  type DownloadPlace,
+  dropPassedDownload,
   emptyHandlers,
   type FetchingNetwork,
   type FetchingProgress,
@@ -69,21 +71,20 @@ export async function replaceLedger(
   aboveHeight: number,
   known?: KnownPeers,
 ): Promise<boolean> {
-  const { config, genesis, log, signal } = start;
-  const context: SnapshotContext = {
-    genesis: genesisBlock(genesis),
-    verifier: nativeVerifier,
-    checkpoint: checkpointOf(config),
-  };
+  const { config, log, signal } = start;
   const parts = {
-    ledgerDirectory: config.ledgerDirectory,
-    openDatabase,
+    ...placeOf(start),
     startNetwork: () => startNetwork(start, fetchingPeersOf(start, known)),
     serve: (network: FetchingNetwork, progress: FetchingProgress) =>
       startApi({ node: fetchingNodeOf({ ...start, network, progress }), ...config.api, log }),
-    ...{ context, log, signal },
+    signal,
   };
   return replaceByFetched(parts, aboveHeight);
+}
+
+/** Removes what was left of a download that the ledger has passed. */
+export function tidyDownload(start: SnapshotStart, ledgerHeight: number): Promise<void> {
+  return dropPassedDownload(placeOf(start), ledgerHeight);
 }
 
 /**
@@ -101,6 +102,15 @@ export function fetchingPeersOf(
   const members = known?.allowed ?? genesis.members.map(({ peerKey }) => publicKeyOf(peerKey));
   const allowed = [...new Set([...members, ...configured.map(({ peerKey }) => peerKey)])];
   return { allowed, peers: known?.peers ?? configured };
+}
+
+function placeOf({ config, genesis, log }: SnapshotStart): DownloadPlace {
+  const context: SnapshotContext = {
+    genesis: genesisBlock(genesis),
+    verifier: nativeVerifier,
+    checkpoint: checkpointOf(config),
+  };
+  return { ledgerDirectory: config.ledgerDirectory, openDatabase, context, log };
 }
 
 /** Peers see a node that has nothing yet. */

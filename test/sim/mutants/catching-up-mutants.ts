@@ -63,6 +63,18 @@ export const catchingUpMutants: readonly Mutant[] = [
     by: "if (connected.length < 0) this.#lastMs = nowMs;",
   },
   {
+    name: "goes on with a download that the ledger has passed",
+    file: download,
+    replace: "const isBegun = (writer.height ?? 0) > aboveHeight;",
+    by: "const isBegun = (writer.height ?? 0) > 0;",
+  },
+  {
+    name: "a download that the ledger has passed is kept",
+    file: "node/snapshot-replacement.ts",
+    replace: "return height > ledgerHeight;",
+    by: "return height > Math.min(0, ledgerHeight);",
+  },
+  {
     name: "waits for ever for others though it has a ledger",
     file: download,
     replace: "return this.#hasLedger && nowMs - this.#metMs >= aloneMsMax;",

@@ -10,7 +10,12 @@ import { SnapshotSource } from "../../../src/ledger/snapshot-source.ts";
 import type { LedgerStore } from "../../../src/ledger/store.ts";
 import { BackgroundPruner } from "../../../src/node/background-pruner.ts";
 import { settle } from "../../../src/node/snapshot-directory.ts";
-import { emptyHandlers, replaceByFetched } from "../../../src/node/snapshot-replacement.ts";
+import {
+  type DownloadPlace,
+  dropPassedDownload,
+  emptyHandlers,
+  replaceByFetched,
+} from "../../../src/node/snapshot-replacement.ts";
 import { StorageGate } from "../../../src/node/storage-gate.ts";
 import { simCaller, worldVerifier } from "./chain.ts";
 import { Violation } from "./checkers.ts";
@@ -55,7 +60,7 @@ export class NodeStorage {
 
   /** Fetches a snapshot into the place of the ledger, which is closed. @returns Whether one came. */
   async replace(aboveHeight: number): Promise<boolean> {
-    const { index, life, disk, genesis, time, network, log, onPhase } = this.#parts;
+    const { index, life, genesis, time, network, log, onPhase } = this.#parts;
     onPhase("fetching");
     const startNetwork = async () => {
       const handlers = emptyHandlers(genesis.chainId);
@@ -63,11 +68,8 @@ export class NodeStorage {
       return { ...attachment, stop: async () => network.detach(index) };
     };
     const parts = {
-      ledgerDirectory,
-      directories: this.#directories(),
-      openDatabase: (directory: string) => disk.openDatabase(life, directory),
+      ...this.#downloadPlace(),
       startNetwork,
-      context: { genesis, verifier: worldVerifier },
       log: { ...log, warn: (facts: object, message: string) => this.#warn(facts, message) },
       signal: new AbortController().signal,
       timers: time.timersOf(life),
@@ -89,7 +91,9 @@ export class NodeStorage {
     const caller = simCaller(async () => {});
     const execute = createExecute({ chainId, caller, verifier: worldVerifier });
     const database = await disk.openDatabase(life);
-    return openRepaired({ database, genesis, log, execute });
+    const store = await openRepaired({ database, genesis, log, execute });
+    await dropPassedDownload(this.#downloadPlace(), store.tip.height);
+    return store;
   }
 
   gateOf(store: LedgerStore): StorageGate {
@@ -135,6 +139,17 @@ export class NodeStorage {
       ...{ store, keepBlocks, timers, keptHeight: undefined },
       log: pruningLog,
     });
+  }
+
+  #downloadPlace(): DownloadPlace {
+    const { life, disk, genesis, log } = this.#parts;
+    return {
+      ledgerDirectory,
+      directories: this.#directories(),
+      openDatabase: (directory) => disk.openDatabase(life, directory),
+      context: { genesis, verifier: worldVerifier },
+      log,
+    };
   }
 
   #directories() {

@@ -134,6 +134,13 @@ describe("the download of a snapshot", () => {
     });
   });
 
+  it("(5) does not go on with one that the ledger has passed", async () => {
+    const goal = { aboveHeight: 30, forMs: minuteMs };
+    expect(await run(honest, { writer: await begun(16), ...goal })).toEqual({ height: 32 });
+    const none = { writer: await begun(32), aboveHeight: 32, forMs: minuteMs };
+    expect(await run(honest, none)).toEqual({ height: undefined });
+  });
+
   it("(6) keeps nobody from its ledger who finds nobody for a minute", async () => {
     const nobody: SnapshotPeers = { ...honest, connectedPeers: () => [] };
     const open = () => SnapshotWriter.open(memoryDatabase(), context);

@@ -11,7 +11,11 @@ import { SnapshotWriter } from "../../../src/ledger/snapshot-writer.ts";
 import { LedgerStore } from "../../../src/ledger/store.ts";
 import type { AppendInput } from "../../../src/ledger/types.ts";
 import type { SnapshotPeers } from "../../../src/node/snapshot-download.ts";
-import { type ReplacementParts, replaceByFetched } from "../../../src/node/snapshot-replacement.ts";
+import {
+  dropPassedDownload,
+  type ReplacementParts,
+  replaceByFetched,
+} from "../../../src/node/snapshot-replacement.ts";
 import { TestChain, testGenesis, testVerifier } from "../../helpers/chain.ts";
 import { allKeys, memoryDatabase, watchedDatabase } from "../../helpers/databases.ts";
 
@@ -101,6 +105,45 @@ describe("the replacement of a ledger", () => {
     };
     expect(await replaceByFetched({ ...parts, openDatabase }, 0)).toBe(true);
     expect([...directories.keys()]).toEqual(["ledger"]);
+  });
+
+  it("(2) keeps a download for which nobody was there, until the ledger has passed it", async () => {
+    const directories = new Map<string, Database>();
+    const begin = async (height: number) => {
+      const database = memoryDatabase();
+      const writer = await SnapshotWriter.open(database, context);
+      await writer.begin((await source.manifest(height)) as Uint8Array);
+      directories.set("ledger.snapshot", database);
+    };
+    const parts = partsOf(directories, { ...honest, connectedPeers: () => [] });
+    await begin(16);
+    expect(await replaceByFetched(parts, 7)).toBe(false);
+    await dropPassedDownload(parts, 15);
+    expect([...directories.keys()]).toEqual(["ledger.snapshot"]);
+    await dropPassedDownload(parts, 16);
+    expect([...directories.keys()]).toEqual([]);
+    await dropPassedDownload(parts, 16);
+    expect([...directories.keys()]).toEqual([]);
+
+    await begin(16);
+    expect(await replaceByFetched(parts, 30)).toBe(false);
+    expect([...directories.keys()]).toEqual([]);
+  });
+
+  it("starts a node whose download cannot be looked at, and leaves it", async () => {
+    const directories = new Map([["ledger.snapshot", memoryDatabase()]]);
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (_: object, message: string) => warnings.push(message) };
+    const facts = { directory: "", reason: "no space left on device", salvageable: false };
+    const failing = (error: Error) => ({
+      ...partsOf(directories, honest),
+      log,
+      openDatabase: () => Promise.reject(error),
+    });
+    await dropPassedDownload(failing(new LedgerError("LEDGER_STORE_UNREADABLE", facts)), 16);
+    expect(warnings).toEqual([expect.stringContaining("cannot be looked at")]);
+    await expect(dropPassedDownload(failing(new Error("a bug")), 16)).rejects.toThrow("a bug");
+    expect([...directories.keys()]).toEqual(["ledger.snapshot"]);
   });
 
   it("does not go on with what is left of a download that a kill kept from being deleted", async () => {
