@@ -30,6 +30,7 @@ import { openContracts } from "./node/open-contracts.ts";
 import { checkNodeKeys, type NodeKeys, openNodeKeys } from "./node/open-keys.ts";
 import { startOwnCalls } from "./node/own-calls.ts";
 import { PeerFollower } from "./node/peer-follower.ts";
+import { RunOrder } from "./node/run-order.ts";
 import { NodeShell, type ShellHandlers, type Votes } from "./node/shell.ts";
 import { SigningRecordFile } from "./node/signing-record-file.ts";
 import { SnapshotNeed } from "./node/snapshot-need.ts";
@@ -99,10 +100,10 @@ export async function startNode(
   const closers: Closers = [];
   const stopping = new AbortController();
   options.signal?.addEventListener("abort", () => stopping.abort());
-  let restarting: Promise<void> | undefined;
+  const order = new RunOrder();
   const stop = async () => {
     stopping.abort();
-    await restarting;
+    await order.settled();
     await closeAll(closers);
   };
   injectNative();
@@ -116,13 +117,10 @@ export async function startNode(
       ...{ config, genesis, genesisText, keys, log, acceptLostVotes, isRepair },
       need: new SnapshotNeed({ config, log }),
       signal: stopping.signal,
-      restartAbove: (height, known) => {
-        restarting ??= restart(foundation, closers, { height, known }).finally(() => {
-          restarting = undefined;
-        });
-      },
+      restartAbove: (height, known) =>
+        order.restart(() => restart(foundation, closers, { height, known })),
     };
-    const apiUrl = await run(foundation, closers);
+    const apiUrl = await order.start(() => run(foundation, closers));
     log.info({ api: apiUrl }, "node started");
     return { apiUrl, stop };
   } catch (error) {

@@ -87,6 +87,12 @@ export const catchingUpMutants: readonly Mutant[] = [
     by: "startNetwork(start, fetchingPeersOf(start, known && undefined)),",
   },
   {
+    name: "begins with a snapshot while it still starts",
+    file: "node/run-order.ts",
+    replace: "this.#restarting ??= this.#started",
+    by: "this.#restarting ??= Promise.resolve()",
+  },
+  {
     name: "peers that pruned what there is not are believed",
     file: follower,
     replace: "if (this.#pruned.size > 0 && this.status.catchingUp)",
