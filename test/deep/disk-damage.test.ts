@@ -3,7 +3,7 @@
  * files gone or replaced. Whatever it is, the store opens again within its own means, and with the
  * blocks of peers it ends where it was, and `chain verify` finds nothing.
  *
- * The seed is printed on failure: `npm run disk:kills -- --seed ...` tries the same places.
+ * A failure prints the command that tries the same places.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,10 +18,10 @@ import { verifyChain } from "../../src/ledger/verify-chain.ts";
 import { executeToys, testGenesis, testVerifier } from "../helpers/chain.ts";
 import { diskBlocks, writeBufferBytes } from "../helpers/disk-chain.ts";
 import { type FileSet, placeFiles, takeFiles } from "../helpers/disk-cuts.ts";
+import { atPoint, diskCommand, diskPoints, diskSeed } from "../helpers/disk-points.ts";
 import { Random } from "../sim/random.ts";
 
-const pointCount = Math.max(60, Math.floor(Number(process.env.DISK_POINTS ?? 0) / 10));
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+const pointCount = Math.max(60, Math.floor(diskPoints / 10));
 const genesis = testGenesis();
 const blockCount = 24;
 const kinds = ["table", "log", "MANIFEST", "CURRENT"] as const;
@@ -89,26 +89,23 @@ async function problemsOf(directory: string): Promise<string[]> {
 }
 
 it(`heals ${pointCount} damaged directories`, async () => {
-  const random = new Random(seed);
+  console.log(`damage: ${pointCount} places; again: ${diskCommand}`);
+  const random = new Random(diskSeed);
   for (let point = 0; point < pointCount; point += 1) {
     const { name, files } = damage(random, point);
-    const where = `SEED=${seed} point ${point}: ${name}`;
     const directory = join(parent, `point-${point}`);
     placeFiles(directory, files);
-    try {
+    await atPoint(`point ${point}, ${name}`, async () => {
       await (await heal(directory)).close();
       // What a second start finds was left behind by the first.
       const again = await LedgerStore.open({ directory, genesis, log: silentLog });
       const { tip, state } = again;
       await again.close();
       const last = (inputs.at(-1) as AppendInput).block;
-      expect([tip.hash, state.tree.root], where).toEqual([last.hash, last.header.stateRoot]);
-      expect(await problemsOf(directory), where).toEqual([]);
-    } catch (cause) {
-      throw new Error(`${where}: ${String(cause)}`, { cause });
-    }
+      expect([tip.hash, state.tree.root]).toEqual([last.hash, last.header.stateRoot]);
+      expect(await problemsOf(directory)).toEqual([]);
+    });
     for (const name of readdirSync(parent))
       if (name.startsWith(`point-${point}`)) rmSync(join(parent, name), { recursive: true });
   }
-  console.log(`damage: SEED=${seed}, ${pointCount} places`);
 }, 900_000);

@@ -1,6 +1,7 @@
 /**
  * A node's files after a kill at every boundary of a write. `npm run disk:kills -- --points N` for
- * more; the seed is printed on failure, `npm run disk:kills -- --seed ...` tries the same points.
+ * more; a failure prints the command that tries the same points. Only where LevelDB merges tables
+ * meanwhile, in its own thread, may the files of a point differ.
  *
  * Two ways, as a kill leaves the page cache alone and so leaves exactly what was written so far:
  *
@@ -39,14 +40,16 @@ import {
   signingPayload,
   writeBufferBytes,
 } from "../helpers/disk-chain.ts";
-import { cutsBetween, type FileSet, placeFiles, takeFiles } from "../helpers/disk-cuts.ts";
+import { type Cut, cutBetween, type FileSet, placeFiles, takeFiles } from "../helpers/disk-cuts.ts";
+import { atPoint, diskCommand, diskPoints, diskSeed } from "../helpers/disk-points.ts";
 import { Random } from "../sim/random.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const pointCount = Number(process.env.DISK_POINTS ?? 240);
 /** A process costs as much as twenty cuts. */
-const killCount = Math.max(20, Math.floor(pointCount / 40));
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+const killCount = Math.max(20, Math.floor(diskPoints / 40));
+const cutCount = diskPoints - killCount;
+/** Of each step of a life; the same for every count, so that fewer cuts are the first of more. */
+const cutsPerStep = 4;
 const genesis = testGenesis();
 const blockCount = 30;
 
@@ -90,7 +93,6 @@ const rootAt = (height: number) =>
 /** Opens a store after a kill and checks it. @returns Its tip. */
 async function check(
   directory: string,
-  point: string,
   expected: {
     readonly heightMin: number;
     readonly heightMax: number;
@@ -102,10 +104,10 @@ async function check(
   try {
     const store = await openRepaired({ database, genesis, log, execute: executeToys });
     const { height, hash } = store.tip;
-    if (expected.mayRepair !== true) expect(repairs, point).toEqual([]);
-    expect(height, point).toBeGreaterThanOrEqual(expected.heightMin);
-    expect(height, point).toBeLessThanOrEqual(expected.heightMax);
-    expect([hash, store.state.tree.root], point).toEqual([hashAt(height), rootAt(height)]);
+    if (expected.mayRepair !== true) expect(repairs).toEqual([]);
+    expect(height).toBeGreaterThanOrEqual(expected.heightMin);
+    expect(height).toBeLessThanOrEqual(expected.heightMax);
+    expect([hash, store.state.tree.root]).toEqual([hashAt(height), rootAt(height)]);
     const next = inputs[height];
     if (next !== undefined) await store.append(next);
     return store.tip.height;
@@ -114,44 +116,46 @@ async function check(
   }
 }
 
-async function checkAgain(directory: string, point: string, height: number): Promise<void> {
+async function checkAgain(directory: string, height: number): Promise<void> {
   const { log } = listener();
   const store = await LedgerStore.open({ directory, genesis, log });
   await store.close();
-  expect(store.tip.height, point).toBe(height);
+  expect(store.tip.height).toBe(height);
 }
 
-it(`holds at ${pointCount - killCount} cuts of its files`, async () => {
-  const random = new Random(seed);
+it(`holds at ${cutCount} cuts of its files`, async () => {
+  console.log(`${cutCount} cuts; again: ${diskCommand}`);
   const counts = new Map<string, number>();
   let done = 0;
-  for (let life = 0; done < pointCount - killCount; life += 1) {
+  for (let life = 0; done < cutCount; life += 1) {
     const directory = join(parent, `cuts-${life}`);
+    // All of the same chain, so the next life only adds other moments of LevelDB's merges.
     const steps = await liveThrough(directory);
-    // All of the same chain, so the next life only adds other moments of LevelDB's own work.
-    const share = Math.ceil(pointCount / 2 / steps.length);
-    for (const step of steps) {
-      const cuts = cutsBetween(step.before, step.after, { random, count: share });
-      for (const cut of cuts) {
-        if (done >= pointCount - killCount) break;
-        const point = `SEED=${seed} life ${life} height ${step.height} ${cut.name}`;
-        const place = join(parent, "point");
-        placeFiles(place, cut.files);
-        const heightMin = cut.isWhole ? step.height : step.acknowledged;
-        const heightMax = cut.isWhole === false ? step.acknowledged : step.height;
-        const height = await check(place, point, { heightMin, heightMax });
-        if (done % 8 === 0) await checkAgain(place, point, height);
-        rmSync(place, { recursive: true });
+    for (const [index, step] of steps.entries())
+      for (let each = 0; each < cutsPerStep && done < cutCount; each += 1) {
+        const random = Random.at(diskSeed, life, index, each);
+        const cut = cutBetween(step.before, step.after, random);
+        const point = `cut ${done} (life ${life}, height ${step.height}): ${cut.name}`;
+        await atPoint(point, () => checkCut(step, cut, done % 8 === 0));
         counts.set(cut.kind, (counts.get(cut.kind) ?? 0) + 1);
         done += 1;
       }
-    }
     rmSync(directory, { recursive: true });
   }
-  console.log(`cuts: SEED=${seed}`, Object.fromEntries(counts));
+  console.log("cuts:", Object.fromEntries(counts));
   for (const kind of ["log", "table", "manifest", "opening"])
     expect(counts.get(kind) ?? 0, kind).toBeGreaterThan(0);
 }, 900_000);
+
+async function checkCut(step: LifeStep, cut: Cut, isTwice: boolean): Promise<void> {
+  const place = join(parent, "point");
+  placeFiles(place, cut.files);
+  const heightMin = cut.isWhole ? step.height : step.acknowledged;
+  const heightMax = cut.isWhole === false ? step.acknowledged : step.height;
+  const height = await check(place, { heightMin, heightMax });
+  if (isTwice) await checkAgain(place, height);
+  rmSync(place, { recursive: true });
+}
 
 type LifeStep = {
   /** What was acknowledged before it, and the height when it is done. */
@@ -187,7 +191,7 @@ async function liveThrough(directory: string): Promise<LifeStep[]> {
 }
 
 it(`holds at ${killCount} kills at boundaries of writes`, async () => {
-  const random = new Random(seed + 1);
+  console.log(`${killCount} kills; again: ${diskCommand}`);
   const directory = join(parent, "ledger");
   const record = join(parent, "record");
   await SigningRecordFile.create(record);
@@ -196,40 +200,40 @@ it(`holds at ${killCount} kills at boundaries of writes`, async () => {
   // Every kind in turn; only a process that did end itself counts.
   for (let draw = 0, killed = 0; killed < killCount; draw += 1) {
     expect(draw, "draws").toBeLessThan(4 * killCount);
+    const random = Random.at(diskSeed, draw);
     const kind = boundaries[killed % boundaries.length] as Boundary;
     if (acknowledged.block >= blockCount - 3) {
       rmSync(directory, { recursive: true });
       acknowledged = { ...acknowledged, block: 0 };
     }
     const isDamaged = acknowledged.block > 3 && random.chance(0.3);
-    if (isDamaged) await damage(directory, random, acknowledged.block);
     const killAt = 1 + random.below(isDamaged ? 4 : 7);
-    const point = `SEED=${seed} draw ${draw}, ${kind} ${killAt}`;
-    const paths = [directory, record, join(parent, "blocks")];
-    const told = await runAndKill(paths, { kind, killAt, cut: random.below(1_000) / 1_000 });
-    const before = acknowledged.record;
-    acknowledged = { record: told.record ?? before, block: told.block ?? acknowledged.block };
-    const heightMin = isDamaged ? 0 : acknowledged.block;
-    const heightMax = acknowledged.block + 1;
-    const expected = { heightMin, heightMax, mayRepair: isDamaged };
-    const block = await check(directory, point, expected);
-    const underWay = told.isKilled && told.block !== undefined ? told.block + 1 : undefined;
-    const signed = await checkRecord(record, point, {
-      acknowledged: acknowledged.record,
-      underWay: kind === "before record" ? undefined : underWay,
-      isWritten: told.isKilled && kind.endsWith("sync"),
+    await atPoint(`draw ${draw}, ${kind} ${killAt}`, async () => {
+      if (isDamaged) await damage(directory, random, acknowledged.block);
+      const paths = [directory, record, join(parent, "blocks")];
+      const told = await runAndKill(paths, { kind, killAt, cut: random.below(1_000) / 1_000 });
+      const before = acknowledged.record;
+      acknowledged = { record: told.record ?? before, block: told.block ?? acknowledged.block };
+      const heightMin = isDamaged ? 0 : acknowledged.block;
+      const heightMax = acknowledged.block + 1;
+      const block = await check(directory, { heightMin, heightMax, mayRepair: isDamaged });
+      const underWay = told.isKilled && told.block !== undefined ? told.block + 1 : undefined;
+      const signed = await checkRecord(record, {
+        acknowledged: acknowledged.record,
+        underWay: kind === "before record" ? undefined : underWay,
+        isWritten: told.isKilled && kind.endsWith("sync"),
+      });
+      acknowledged = { record: signed, block };
+      if (told.isKilled) kills.set(kind, (kills.get(kind) ?? 0) + 1);
+      if (told.isKilled) killed += 1;
     });
-    acknowledged = { record: signed, block };
-    if (told.isKilled) kills.set(kind, (kills.get(kind) ?? 0) + 1);
-    if (told.isKilled) killed += 1;
   }
-  console.log(`kills: SEED=${seed}`, Object.fromEntries(kills));
+  console.log("kills:", Object.fromEntries(kills));
 }, 900_000);
 
 /** The record is the acknowledged one or the one under way, every byte. @returns Its height. */
 async function checkRecord(
   path: string,
-  point: string,
   expected: {
     readonly acknowledged: number;
     readonly underWay: number | undefined;
@@ -240,7 +244,7 @@ async function checkRecord(
   const { acknowledged, underWay, isWritten } = expected;
   const { file, record, isLost, isTorn } = await SigningRecordFile.open(path);
   await file.close();
-  expect([isLost, isTorn], point).toEqual([false, false]);
+  expect([isLost, isTorn]).toEqual([false, false]);
   const heights = isWritten ? [underWay] : [acknowledged, underWay];
   const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString("hex");
   const allowed = new Map(
@@ -249,7 +253,7 @@ async function checkRecord(
       .map((height) => [height === 0 ? "" : hex(signingPayload(height)), height]),
   );
   const height = allowed.get(hex(record));
-  expect(height, `${point}: a record of heights ${heights}, whole`).toBeDefined();
+  expect(height, `a record of heights ${heights}, whole`).toBeDefined();
   return height as number;
 }
 

@@ -6,6 +6,14 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
+  /** Returns the numbers of one place of a run: what is drawn at others does not change them. */
+  static at(seed: number, ...places: readonly number[]): Random {
+    let state = seed;
+    for (const place of places)
+      state = new Random(state ^ Math.imul(place + 1, 0x9e3779b1)).next() * 2 ** 32;
+    return new Random(state);
+  }
+
   /** Returns a number in 0..1, 1 not included. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
