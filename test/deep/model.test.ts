@@ -4,10 +4,11 @@
  * many runs of cores and of whole simulated nodes. `npm run model` goes as far as its time allows.
  *
  * When it fails: a fork is printed as the moves that lead to it; a refused trace names the kind of
- * run and the seed, which `SEED=n npx vitest run test/property/model` or `npm run sim -- --seed n`
- * runs again.
+ * run and the seed, which `SEED=n npx vitest run test/property/model` or
+ * `npm run sim -- --seed n --model` runs again. Half of the seeds are other ones at every commit.
  */
 import { expect, it } from "vitest";
+import { commitSeed } from "../helpers/commit-seed.ts";
 import { exploreRounds, keyOfSummary, summaryOf } from "../model/by-round.ts";
 import { explore } from "../model/explore.ts";
 import { canDecide } from "../model/liveness.ts";
@@ -17,6 +18,12 @@ import { watchWorld } from "../model/traced-world.ts";
 import { protocolOf } from "../model/types.ts";
 import { planOf } from "../sim/world/plan.ts";
 import { runWorld } from "../sim/world/world.ts";
+
+/** Those from 1 on, and as many of this commit. `test/deep/sim.test.ts` begins with other ones. */
+function seedsOf(count: number): number[] {
+  const first = commitSeed() + 1_000;
+  return Array.from({ length: count / 2 }, (_, index) => [1 + index, first + index]).flat();
+}
 
 it.each([0, 1, 2])("three rounds agree and can decide while validator %i lies", (liar) => {
   const setting = settingOf({ protocol: protocolOf(4), liars: 1 << liar, roundCount: 3 });
@@ -58,12 +65,13 @@ it.each([
 
 it.each(runKinds)("traces of 60 runs that are %s are behaviours of the model", (kind) => {
   let claims = 0;
-  for (let seed = 0; seed < 60; seed += 1)
+  for (const seed of seedsOf(60))
     try {
       const { counts } = tracedRun(kind, seed).checker;
       claims += counts.proposal + counts.prepare + counts.commit + counts.roundChange;
     } catch (error) {
-      throw new Error(`the ${kind} run of seed ${seed} fails`, { cause: error });
+      const command = `SEED=${seed} npx vitest run test/property/model`;
+      throw new Error(`a run that is ${kind}; again: ${command}`, { cause: error });
     }
   console.log(`${kind}: ${claims} claims`);
   expect(claims).toBeGreaterThan(1_000);
@@ -71,11 +79,11 @@ it.each(runKinds)("traces of 60 runs that are %s are behaviours of the model", (
 
 it("traces of 20 runs of whole nodes are behaviours of the model", async () => {
   let claims = 0;
-  for (let seed = 1; seed <= 20; seed += 1) {
+  for (const seed of seedsOf(20)) {
     const plan = planOf(seed);
     const { observer, checker } = watchWorld(plan);
     const { violation } = await runWorld(plan, { observer });
-    expect(violation, `seed ${seed}`).toBeUndefined();
+    expect(violation, `npm run sim -- --seed ${seed} --model`).toBeUndefined();
     const { proposal, prepare, commit, roundChange } = checker.counts;
     claims += proposal + prepare + commit + roundChange;
   }

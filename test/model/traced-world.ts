@@ -15,10 +15,10 @@ import {
 import { decodeSigningRecord, type SigningRecord } from "../../src/base/format/signing-record.ts";
 import type { Hash } from "../../src/base/hash.ts";
 import { validatorKey, worldGenesis, worldVerifier } from "../sim/world/chain.ts";
-import { readClaim } from "../sim/world/checkers.ts";
+import { readClaim, Violation } from "../sim/world/checkers.ts";
 import type { WorldObserver } from "../sim/world/outcome.ts";
 import { type Plan, validatorsAtFirst } from "../sim/world/plan.ts";
-import { TraceChecker } from "./conformance.ts";
+import { TraceChecker, type TraceEntry } from "./conformance.ts";
 
 /** First byte of a frame that carries a consensus message. */
 const consensusFrame = 0;
@@ -29,28 +29,35 @@ export function watchWorld(plan: Plan): { observer: WorldObserver; checker: Trac
   const liars = plan.liars.map(({ index }) => index);
   const validators = validatorsAtFirst(plan).map(validatorKey);
   const checker = new TraceChecker({ validators, liars, liarKeys: liars.map(validatorKey) });
+  const take = (entry: TraceEntry) => {
+    try {
+      checker.take(entry);
+    } catch (error) {
+      throw new Violation("model", error instanceof Error ? error.message : String(error));
+    }
+  };
   const observer: WorldObserver = {
     onDeliver(node, frame) {
       const message = messageIn(frame, chainId);
-      if (message !== undefined) checker.take({ kind: "receive", node, message });
+      if (message !== undefined) take({ kind: "receive", node, message });
     },
     onSign({ index: node, key: validator }, bytes, recordBytes) {
       const claim = readClaim(bytes, chainId);
       const record = recordBytes && decodeSigningRecord(recordBytes);
       const block = record?.proposal?.block;
-      checker.take({ kind: "sign", node, validator, claim, block });
+      take({ kind: "sign", node, validator, claim, block });
       const message = messageOf(claim, validator, record);
-      checker.take({ kind: "send", node, message });
+      take({ kind: "send", node, message });
     },
     onAppended({ index: node, running }, { block, certificate, validators: former }) {
       const next = running?.ledger.validators() ?? former;
-      checker.take({ kind: "append", node, block, certificate, validators: next });
+      take({ kind: "append", node, block, certificate, validators: next });
     },
     onOpened({ index: node }, { ledger }) {
       const { height, hash, proposer } = ledger.tip;
       if (height === 0) return;
       const block = { hash, header: { height, proposer } };
-      checker.take({ kind: "append", node, block, validators: ledger.validators() });
+      take({ kind: "append", node, block, validators: ledger.validators() });
     },
   };
   return { observer, checker };

@@ -4,6 +4,7 @@
  *
  *   --seed S       one run; prints its trace hash, and shrinks it if it fails; with it:
  *     --log        what happens to the nodes and what they log, by time
+ *     --model      every claim is held against the model of the protocol, too
  *     --without KIND,...  --actions N,...  --safety-ms N: what a reproduction leaves out or keeps
  *   --seeds N      N seeds (100), from --from S (1) on
  *   --stop         at the first that fails
@@ -31,12 +32,13 @@ const values = readOptions({
   "safety-ms": { type: "count" },
   source: { type: "text", default: fileURLToPath(new URL("../..", import.meta.url)) },
   log: { type: "flag" },
+  model: { type: "flag" },
   json: { type: "flag" },
   "no-shrink": { type: "flag" },
   stop: { type: "flag" },
 });
 
-const ofOneSeed = ["log", "without", "actions", "safety-ms"];
+const ofOneSeed = ["log", "model", "without", "actions", "safety-ms"];
 for (const name of values.seed === undefined ? ofOneSeed : [])
   if (values[name] !== undefined && values[name] !== false)
     refuseOptions(`--${name} goes with --seed only`);
@@ -81,11 +83,17 @@ const loud = (index, nowMs) => {
 };
 
 /** What happens to nodes; frames would be too many. */
-const observer = {
-  onNote(nowMs, what) {
-    if (!/^(send|lie|sign) /.test(what)) note(`${nowMs} ms, ${what}`);
-  },
-};
+function noteWhat(nowMs, what) {
+  if (!/^(send|lie|sign) /.test(what)) note(`${nowMs} ms, ${what}`);
+}
+
+/** How a plan is run: held against the model, or not. */
+function runnerOf({ runWorld, watchWorld }) {
+  return (plan, options = {}) => {
+    const observer = values.model ? watchWorld(plan).observer : {};
+    return runWorld(plan, { ...options, observer: { ...observer, ...options.observer } });
+  };
+}
 
 function describe(outcome) {
   const { seed, nodes, liars, heights, virtualMs, events, sent, final, faults } = outcome;
@@ -99,22 +107,25 @@ function describe(outcome) {
 }
 
 async function runOne(world, seed) {
-  const { planOf, reduced, runWorld, shrink, cutOptions } = world;
+  const { planOf, reduced, shrink, cutOptions } = world;
   const cuts = cutsOf(world);
   const plan = planOf(seed);
-  const outcome = await runWorld(reduced(plan, cuts), values.log ? { log: loud, observer } : {});
+  const run = runnerOf(world);
+  const shown = values.log ? { log: loud, observer: { onNote: noteWhat } } : {};
+  const outcome = await run(reduced(plan, cuts), shown);
   if (values.json) console.log(JSON.stringify(outcome));
   else console.log(describe(outcome));
   if (outcome.violation === undefined) return true;
   const { message, atMs } = outcome.violation;
   note(`FAILED at ${atMs} ms: ${message}`);
   if (values["no-shrink"]) return false;
-  const found = await shrink(plan, { cuts, outcome }, shrinkTriesMax);
+  const found = await shrink(plan, { cuts, outcome }, { run, triesMax: shrinkTriesMax });
   note(`shortest found in ${found.tries} runs: ${found.outcome.violation.message}`);
   for (const [place, action] of plan.actions.entries())
     if (found.cuts.actions === undefined || found.cuts.actions.includes(place))
       if (!found.cuts.without.has(action.kind)) note(`  ${place} ${JSON.stringify(action)}`);
-  note(`replay: npm run sim -- --seed ${seed} ${cutOptions(found.cuts)} --log`);
+  const options = [`--seed ${seed}`, cutOptions(found.cuts), values.model ? "--model" : ""];
+  note(`replay: npm run sim -- ${options.filter((each) => each !== "").join(" ")} --log`);
   return false;
 }
 

@@ -5,7 +5,6 @@
  */
 import type { Outcome } from "./outcome.ts";
 import { type FaultKind, faultKinds, type Plan, reduced } from "./plan.ts";
-import { runWorld } from "./world.ts";
 
 /** What is cut out of the plan of a seed. */
 export type Cuts = {
@@ -31,13 +30,14 @@ export function cutOptions({ without, actions, safetyMs }: Cuts): string {
 /**
  * Shrinks a failing plan.
  *
+ * @param run - Runs a plan as the failing one was run.
  * @param triesMax - Runs at most.
  * @returns The cuts and the outcome of the shortest failing run found.
  */
 export async function shrink(
   plan: Plan,
   failing: { readonly cuts: Cuts; readonly outcome: Outcome },
-  triesMax: number,
+  { run, triesMax }: { readonly run: (plan: Plan) => Promise<Outcome>; readonly triesMax: number },
 ): Promise<{ readonly cuts: Cuts; readonly outcome: Outcome; readonly tries: number }> {
   const checker = failing.outcome.violation?.checker;
   let best = failing;
@@ -45,7 +45,7 @@ export async function shrink(
   const attempt = async (cuts: Cuts): Promise<boolean> => {
     if (tries >= triesMax) return false;
     tries += 1;
-    const outcome = await runWorld(reduced(plan, cuts));
+    const outcome = await run(reduced(plan, cuts));
     if (outcome.violation?.checker !== checker) return false;
     best = { cuts, outcome };
     return true;

@@ -32,6 +32,7 @@ describe("options of the project's commands", () => {
     ["--seeds", "1e3", "--seeds 1e3: expected a whole number from 1 on"],
     ["--from", "9007199254740993", "--from 9007199254740993: expected a whole number from 0 on"],
     ["--sedes", "5", "Unknown option '--sedes'"],
+    ["--model", "--no-shrink", "--model goes with --seed only"],
     ["--without", "loss", "--without goes with --seed only"],
   ])("a simulation does not run with %s %s", (name, value, message) => {
     const { status, stdout, stderr } = run("test/sim/run.mjs", name, value);
