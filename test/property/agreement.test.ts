@@ -4,34 +4,30 @@
  * runs decides again and includes what was submitted.
  *
  * Method: the real core under a seeded network. Each run draws its own rates of loss, duplicates,
- * delay, partitions and crashes; then everything heals. A run is fixed by its seed, printed in the
- * name of the failing expectation; `SEED=n` runs that one alone.
+ * delay, partitions and crashes; then everything heals. A run is fixed by its seed, which a failure
+ * prints; `SEED=n` runs that one alone.
  *
  * These tests can fail: mutations and what they catch are listed in test/mutations.md.
  */
 import { describe, expect, it } from "vitest";
+import { isOneSeed, withSeeds } from "../helpers/seed.ts";
 import { Cluster } from "../sim/cluster.ts";
 import { runDisturbed } from "../sim/disturbed-run.ts";
 import { keyOf } from "../sim/fake-keys.ts";
 import { Random } from "../sim/random.ts";
 
-const seedOf = (index: number) => Number(process.env.SEED ?? index);
-const runs = process.env.SEED === undefined ? 50 : 1;
-
 it("agreement and liveness hold under loss, duplicates, delay, partitions and crashes", () => {
   let laterRounds = 0;
-  for (let run = 0; run < runs; run += 1) {
-    const seed = seedOf(run);
+  const runs = 50;
+  withSeeds(runs, (seed) => {
     const { cluster, isLive, heightBefore } = runDisturbed(seed);
-    expect(isLive, `seed ${seed} is live`).toBe(true);
-    expect(Math.max(...cluster.heights()), `seed ${seed} decides`).toBeGreaterThanOrEqual(
-      heightBefore,
-    );
+    expect(isLive, "is live").toBe(true);
+    expect(Math.max(...cluster.heights()), "decides").toBeGreaterThanOrEqual(heightBefore);
     const decided = cluster.node(0).ledger.decided;
     laterRounds += decided.filter(({ certificate }) => certificate.round > 0).length;
-  }
+  });
   // Faults that never force a round change would prove little.
-  if (runs > 1) expect(laterRounds).toBeGreaterThan(runs / 4);
+  if (!isOneSeed()) expect(laterRounds).toBeGreaterThan(runs / 4);
 });
 
 /**
@@ -65,18 +61,18 @@ function runTwins(seed: number, twins: readonly number[]): { decided: number; fo
 describe("twins", () => {
   it("one liar of four forks nobody, and honest nodes do decide", () => {
     let decided = 0;
-    for (let run = 0; run < 120; run += 1) {
-      const outcome = runTwins(seedOf(run), [0]);
-      expect(outcome.forked, `seed ${seedOf(run)} agrees`).toBe(false);
+    withSeeds(120, (seed) => {
+      const outcome = runTwins(seed, [0]);
+      expect(outcome.forked, "forks").toBe(false);
       decided += outcome.decided > 0 ? 1 : 0;
-    }
-    expect(decided).toBeGreaterThan(60);
+    });
+    if (!isOneSeed()) expect(decided).toBeGreaterThan(60);
   });
 
   it("two liars of four do fork, or this method would find nothing", () => {
     let forks = 0;
-    for (let run = 0; run < 200 && forks === 0; run += 1)
-      forks += runTwins(seedOf(run), [0, 1]).forked ? 1 : 0;
+    for (let seed = 0; seed < 200 && forks === 0; seed += 1)
+      forks += runTwins(seed, [0, 1]).forked ? 1 : 0;
     expect(forks).toBeGreaterThan(0);
   });
 });

@@ -9,6 +9,7 @@
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { seedOf } from "../helpers/seed.ts";
 import {
   exploreRounds,
   keyOfSummary,
@@ -145,7 +146,7 @@ describe("reductions", () => {
 });
 
 describe("traces of real cores", () => {
-  const seed = Number(process.env.SEED ?? 0);
+  const seed = seedOf(0);
 
   it.each(runKinds)(`of %s runs are behaviours of the model (seed ${seed})`, (kind) => {
     // It throws, with the step and the reason, when the model does not allow one.

@@ -20,8 +20,9 @@ import {
   testVerifier,
 } from "../helpers/chain.ts";
 import { memoryDatabase } from "../helpers/databases.ts";
+import { seedOf } from "../helpers/seed.ts";
 
-const seed = 20;
+const seed = seedOf(20);
 const genesis = testGenesis("test ledger", { snapshotInterval: 16 });
 const context = { genesis, verifier: testVerifier };
 const open = (database: ReturnType<typeof memoryDatabase>) =>

@@ -5,17 +5,18 @@
  * SEED=n npx vitest run test/property/world.test.ts runs others.
  */
 import { describe, expect, it } from "vitest";
+import { seedOf } from "../helpers/seed.ts";
 import { planOf, reduced } from "../sim/world/plan.ts";
 import { runWorld } from "../sim/world/world.ts";
 
-const seed = Number(process.env.SEED ?? 20_250);
+const seed = seedOf(20_250);
 /** Five seconds with faults, and the phase without. */
 const shortPlan = (of: number) => reduced(planOf(of), { safetyMs: 5_000 });
 
 describe("a simulated network of whole nodes", () => {
   it.each([0, 1, 2])("keeps its promises under the faults of seed + %i", async (offset) => {
     const outcome = await runWorld(shortPlan(seed + offset));
-    expect(outcome.violation, `seed ${seed + offset}`).toBeUndefined();
+    expect(outcome.violation, `SEED=${seed + offset}`).toBeUndefined();
     expect(outcome.heights).toBeGreaterThan(2);
     expect(outcome.final).toBeGreaterThan(0);
   });

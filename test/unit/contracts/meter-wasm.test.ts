@@ -10,6 +10,7 @@ import { describe, expect, test } from "vitest";
 import { LedgerError } from "../../../src/base/errors.ts";
 import type { MeterOptions } from "../../../src/contracts/meter-plan.ts";
 import { meterExports, meterWasm } from "../../../src/contracts/meter-wasm.ts";
+import { seedOf } from "../../helpers/seed.ts";
 
 const options: MeterOptions = { memoryPages: 2, depthBytesMax: 10_000 };
 
@@ -179,7 +180,7 @@ describe("meterWasm", () => {
           expect(error).toBeInstanceOf(LedgerError);
         }
       }),
-      { seed: 11, numRuns: 500 },
+      { seed: seedOf(11), numRuns: 500 },
     );
   });
 });

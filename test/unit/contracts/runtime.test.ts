@@ -10,6 +10,7 @@ import { LedgerError } from "../../../src/base/errors.ts";
 import { limits } from "../../../src/base/limits.ts";
 import { ContractRuntime } from "../../../src/contracts/runtime.ts";
 import type { CallRequest, StateReader } from "../../../src/contracts/types.ts";
+import { seedOf } from "../../helpers/seed.ts";
 import { bundle, options, request, stateOf } from "./bundle.ts";
 
 const source = bundle(
@@ -104,7 +105,7 @@ describe("ContractRuntime", () => {
           known.set(id, outcome);
         }
       }),
-      { seed: 3, numRuns: 25 },
+      { seed: seedOf(3), numRuns: 25 },
     );
     const other = await ContractRuntime.create(options);
     await other.install("pure", source);

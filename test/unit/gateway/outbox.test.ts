@@ -14,6 +14,7 @@ import fc from "fast-check";
 import { afterAll, expect, it } from "vitest";
 import { Outbox, type SignReadings, type StoredTransaction } from "../../../src/gateway/outbox.ts";
 import type { Reading } from "../../../src/gateway/source-csv.ts";
+import { seedOf } from "../../helpers/seed.ts";
 import { readingOf } from "./fake-ledger.ts";
 
 const parent = mkdtempSync(join(tmpdir(), "loopledger-outbox-"));
@@ -25,7 +26,7 @@ const sign: SignReadings = (readings, nonce) => {
   return { id: body, bytes: Buffer.from(body).toString("hex"), expiresAtMs: nonce };
 };
 
-const seed = Number(process.env.SEED ?? 20_260_102);
+const seed = seedOf(20_260_102);
 const step = fc.record({
   kind: fc.constantFrom("accept", "sign", "sign", "forget", "split", "refuse", "raise", "reopen"),
   count: fc.integer({ min: 1, max: 7 }),

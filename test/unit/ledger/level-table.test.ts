@@ -10,10 +10,11 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openDatabase } from "../../../src/ledger/database.ts";
 import { isWalkable, tableProblem } from "../../../src/ledger/level-table.ts";
+import { seedOf } from "../../helpers/seed.ts";
 import { Random } from "../../sim/random.ts";
 
 const child = fileURLToPath(new URL("../../helpers/walk-child.mjs", import.meta.url));
-const seed = Number(process.env.SEED ?? 20_190_101);
+const seed = seedOf(20_190_101);
 const footerBytes = 48;
 /** So long that LevelDB does not compress random ones with their keys. */
 const valueBytes = 80;

@@ -20,6 +20,7 @@ import {
   refusal,
 } from "../../../src/p2p/sync-format.ts";
 import { decodeGossipFrame, encodeGossipFrame } from "../../../src/p2p/transactions.ts";
+import { seedOf } from "../../helpers/seed.ts";
 
 const listLimits = { name: "list", countMax: 5, itemBytesMax: 100 };
 
@@ -49,7 +50,7 @@ describe("frames", () => {
           sent.map((bytes) => Buffer.from(bytes).toString("hex")),
         );
       }),
-      { seed: 1, numRuns: 100 },
+      { seed: seedOf(1), numRuns: 100 },
     );
   });
 
@@ -136,7 +137,7 @@ describe("messages", () => {
         codeOf(() => decodeList(bytes, listLimits));
         codeOf(() => new FrameReader("test", 32).read(bytes));
       }),
-      { seed: 2, numRuns: 3_000 },
+      { seed: seedOf(2), numRuns: 3_000 },
     );
   });
 });
