@@ -80,6 +80,19 @@ it("reads no clock, randomness or locale where nodes must agree", () => {
   expect(paths(dirty)).toEqual([]);
 });
 
+it("takes seeds of tests from SEED, or a failure could not be seen again", () => {
+  const helper = "test/helpers/seed.ts";
+  const stubborn = code
+    .filter(
+      ({ path }) => path.startsWith("test/") && path !== helper && path !== "test/tidy.test.ts",
+    )
+    .filter(({ text }) => {
+      const drawsOwn = /fc\.assert\(/.test(text) && !text.includes("seedOf(");
+      return drawsOwn || /env\.SEED\b|fc\.configureGlobal|\bseed: [\d_]+, numRuns/.test(text);
+    });
+  expect(paths(stubborn)).toEqual([]);
+});
+
 it("verifies Ed25519 signatures in one place a platform, or verifiers could disagree", () => {
   const verifying = sources.filter(({ text }) =>
     /crypto_sign_verify|ed25519\.verify|verifyAsync|createVerify/.test(withoutComments(text)),

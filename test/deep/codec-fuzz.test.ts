@@ -4,7 +4,7 @@
  * would end the node.
  *
  * Method: good samples with a few bytes replaced, inserted, deleted, repeated or cut off, and random
- * strings rich in type bytes. The seed is fixed; SEED=<number> takes another one.
+ * strings rich in type bytes. The seed is fixed; SEED=n takes another one.
  *
  * Shown able to fail: `utf8Text` outside its `try`; no check of the remaining bytes in `#take`.
  */
@@ -42,12 +42,13 @@ import {
 import { decodeGossipFrame, encodeGossipFrame } from "../../src/p2p/transactions.ts";
 import golden from "../golden/formats.json" with { type: "json" };
 import { evidenceOf, genesis, makeChain } from "../helpers/evidence-chain.ts";
+import { seedOf } from "../helpers/seed.ts";
 import { claimOnly } from "../sim/fake-keys.ts";
 import { blockBy, preparedBy, roundChangeOf } from "../sim/probe.ts";
 import { Random } from "../sim/random.ts";
 
 const inputCount = 1_000_000;
-const seed = Number(process.env.SEED ?? 20_180_102);
+const seed = seedOf(20_180_102);
 
 /** Decodes, and encodes again where there is an encoder for what was decoded. */
 type Recode<Input> = (input: Input) => Input | undefined;
@@ -293,7 +294,7 @@ function fuzz<Input extends Uint8Array | string>(
     } catch (error) {
       if (isLedgerError(error)) continue;
       const shown = typeof input === "string" ? JSON.stringify(input) : bytesToHex(input);
-      throw new Error(`${target.name}, run ${run}: ${shown}`, { cause: error });
+      throw new Error(`SEED=${seed}, ${target.name}, run ${run}: ${shown}`, { cause: error });
     }
   }
   return accepted;

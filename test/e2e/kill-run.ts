@@ -8,9 +8,8 @@
  * all are killed at the same moment. Nobody repairs anything. In the end every node must have the same chain, each noted transaction at its noted
  * place, no transaction twice, and files that `chain verify` finds whole.
  *
- * Moments and nodes follow from the seed, which is printed; what the operating system does with
- * them does not, so the same seed makes a failure likely again, not certain: `SEED=... npx vitest
- * run test/e2e/kill.test.ts`.
+ * Moments and nodes follow from the seed, which is printed with the command that takes it again;
+ * what the operating system does with them does not, so a failure is likely then, not certain.
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -18,6 +17,7 @@ import { expect } from "vitest";
 import type { Hash } from "../../src/base/hash.ts";
 import { LedgerClient } from "../../src/client/client.ts";
 import { pause, programFile, type TestDevnet, type TestNode } from "../helpers/devnet.ts";
+import { seedOf } from "../helpers/seed.ts";
 import { Random } from "../sim/random.ts";
 import { readingOf, registerMeter, TestSender, untilFinal } from "./sender.ts";
 
@@ -35,8 +35,10 @@ export type KillReport = { readonly seed: number; readonly kills: number; readon
 
 /** Runs the whole experiment on a devnet that is up. */
 export async function killRun(devnet: TestDevnet, killCount: number): Promise<KillReport> {
-  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
-  console.log(`kill run: SEED=${seed}, ${killCount} kills`);
+  const seed = seedOf(Math.floor(Math.random() * 2 ** 31));
+  const kind = process.env.DEEP === undefined ? "e2e" : "deep";
+  const command = `SEED=${seed} npx vitest run --config vitest.${kind}.config.ts test/${kind}/kill`;
+  console.log(`${killCount} kills; again: ${command}`);
   const random = new Random(seed);
   await registerMeter(devnet, meter);
   const load = new Load(devnet);

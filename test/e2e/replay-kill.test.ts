@@ -2,7 +2,8 @@
  * Real kills: a gateway process is killed with SIGKILL at random moments of its run, started
  * again, and at the end every reading is final in exactly one transaction of a ledger that
  * remembers. In between transactions expire, so that bytes are signed again as well, and a bad
- * reading has its batch halved. The moments come from a seed. More kills: DEEP=1.
+ * reading has its batch halved. The moments come from a seed, which is printed; SEED=n takes another
+ * one. More kills: DEEP=1.
  *
  * Seen to fail when: `sign` does not store the transaction; stored ones are not sent at a start;
  * the position is not written with the readings; what is proven dead is not signed again.
@@ -18,11 +19,12 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { readStatus } from "../../src/gateway.ts";
+import { seedOf } from "../helpers/seed.ts";
 import { FakeLedger, FakeNode } from "../unit/gateway/fake-ledger.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const kills = process.env.DEEP === undefined ? 5 : 40;
-const seed = Number(process.env.SEED ?? 20_260_103);
+const seed = seedOf(20_260_103);
 /** Some 170 requests at five kills, more than all kills take. */
 const readingCount = 80 * kills;
 const badEnergyWh = 1_234;
@@ -60,6 +62,7 @@ function csvOf(count: number): string {
 }
 
 it("has every reading final exactly once, killed at any moment again and again", async () => {
+  console.log(`${kills} kills, SEED=${seed}`);
   let random = seed;
   const next = (bound: number) => {
     random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0;

@@ -1,7 +1,7 @@
 /**
  * (1) of src/ledger/store.ts with real kills: a process that appends is killed with SIGKILL at
  * random moments; the store opens again without repair, and no acknowledged block is lost. The
- * moments come from a seed that is printed on failure. More kills: DEEP=1.
+ * moments come from a seed, which is printed; SEED=n takes another one. More kills: DEEP=1.
  *
  * A kill leaves the page cache alone, so this does not show what a power cut does: that is what
  * `sync: true` is for.
@@ -18,10 +18,11 @@ import { silentLog } from "../../src/base/log.ts";
 import { LedgerStore } from "../../src/ledger/store.ts";
 import { verifyChain } from "../../src/ledger/verify-chain.ts";
 import { executeToys, testGenesis, testVerifier } from "../helpers/chain.ts";
+import { seedOf } from "../helpers/seed.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const kills = process.env.DEEP === undefined ? 10 : 50;
-const seed = Number(process.env.SEED ?? 20_260_101);
+const seed = seedOf(20_260_101);
 const genesis = testGenesis();
 let parent: string;
 let script: string;
@@ -68,6 +69,7 @@ function killSoon(child: ChildProcess, turns: number): void {
 }
 
 it("loses no acknowledged block and needs no repair, killed at any moment", async () => {
+  console.log(`${kills} kills, SEED=${seed}`);
   const directory = join(parent, "ledger");
   let random = seed;
   const next = (bound: number) => {
