@@ -7,16 +7,26 @@ import { spawnSync } from "node:child_process";
 import { expect, it } from "vitest";
 import type { TwinsSummary } from "../sim/twins/explore.ts";
 
+type Failure = TwinsSummary["failures"][number] & { readonly command: string };
+type Report = Omit<TwinsSummary, "failures"> & {
+  readonly failures: readonly Failure[];
+  readonly seconds: number;
+};
+
 const root = new URL("../..", import.meta.url).pathname;
 /** Of virtual time, from start or from the end of partitions; see docs/TESTING.md. */
 const decidedMsMax = 35_000;
 const healingMsMax = 10_000;
 
-function twins(options: string): TwinsSummary {
-  const args = ["test/sim/twins/run.mjs", "--json", ...options.split(" ")];
-  const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
+function run(options: string) {
+  const args = ["test/sim/twins/run.mjs", ...options.split(" ")];
+  return spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
+}
+
+function twins(options: string): Report {
+  const { stdout, stderr } = run(`--json ${options}`);
   if (stdout === "") throw new Error(`twins ${options}: ${stderr}`);
-  const summary: TwinsSummary & { seconds: number } = JSON.parse(stdout);
+  const summary: Report = JSON.parse(stdout);
   const { scenarios, runs, violations, undecided, seconds } = summary;
   console.log(
     `twins ${options}: ${scenarios} scenarios in ${runs} runs, ${violations} unsafe, ` +
@@ -25,7 +35,7 @@ function twins(options: string): TwinsSummary {
   return summary;
 }
 
-function expectSound(summary: TwinsSummary, scenarios: number): void {
+function expectSound(summary: Report, scenarios: number): void {
   expect(summary.failures).toEqual([]);
   expect(summary).toMatchObject({ scenarios, violations: 0, undecided: 0 });
   expect(summary.decidedMsMax).toBeLessThan(decidedMsMax);
@@ -71,4 +81,8 @@ it("more liars than may be faulty do fork, or this would find nothing", () => {
   const { failures, violations } = twins("--twins 2 --sample 1000");
   expect(violations).toBeGreaterThan(10);
   expect(failures.every(({ reason }) => reason.startsWith("fork"))).toBe(true);
+  const [{ reason, command }] = failures as [Failure];
+  const [before, options] = command.split(" -- ") as [string, string];
+  expect(before).toBe("npm run twins");
+  expect(run(options).stdout).toContain(reason);
 });

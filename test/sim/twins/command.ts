@@ -94,6 +94,11 @@ function commandOf(setup: TwinsSetup, scenario: number): string {
   return `npm run twins -- ${about} ${size} --scenario ${scenario}`;
 }
 
+/** Each failure with the command that replays it. */
+function withCommands(setup: TwinsSetup, { failures }: TwinsSummary) {
+  return failures.map((each) => ({ ...each, command: commandOf(setup, each.scenario) }));
+}
+
 function print(setup: TwinsSetup, summary: TwinsSummary, seconds: number): void {
   const rounds = summary.byRound.map((count, round) => `${round}: ${count ?? 0}`).join(", ");
   const lines = [
@@ -103,9 +108,7 @@ function print(setup: TwinsSetup, summary: TwinsSummary, seconds: number): void 
     `  the liar contradicted itself in ${summary.equivocations}`,
     `  all honest nodes decided within ${summary.decidedMsMax} ms of virtual time,`,
     `  and within ${summary.healingMsMax} ms where partitions had to end first`,
-    ...summary.failures.map(
-      ({ scenario, reason }) => `  ${reason}\n    ${commandOf(setup, scenario)}`,
-    ),
+    ...withCommands(setup, summary).map(({ reason, command }) => `  ${reason}\n    ${command}`),
   ];
   console.log(lines.join("\n"));
 }
@@ -123,7 +126,8 @@ async function main(): Promise<boolean> {
   const startMs = performance.now();
   const summary = await performAll(setup, jobsOf(setup, values));
   const seconds = (performance.now() - startMs) / 1_000;
-  if (values.json) console.log(JSON.stringify({ ...summary, seconds }));
+  const failures = withCommands(setup, summary);
+  if (values.json) console.log(JSON.stringify({ ...summary, failures, seconds }));
   else print(setup, summary, seconds);
   const mustFork = setup.twins.length > faultyMax(setup.validators);
   const forks = summary.failures.filter(({ reason }) => reason.startsWith("fork"));

@@ -9,7 +9,7 @@
  *   --each         each scenario from its own start, though beginnings are alike
  *   --sample N     N random scenarios, with --seed S (1)
  *   --scenario N   one, with a log of all that moved
- *   --json         one object
+ *   --json         one object; each failure has the command that replays it
  */
 import { runBundled } from "../../../tools/run-bundled.mjs";
 
