@@ -1,5 +1,5 @@
 /**
- * Looks for a shorter run that fails by the same checker: first without whole kinds of faults, then
+ * Looks for a shorter run that fails alike, by the same checker with the same words: first without whole kinds of faults, then
  * with less time, then without halves, quarters, ... of the actions. Each try is a full run, so
  * what it finds is exact; it is the shortest found, not the shortest there is.
  */
@@ -28,6 +28,22 @@ export function cutOptions({ without, actions, safetyMs }: Cuts): string {
 }
 
 /**
+ * Returns what a message says whenever the same thing fails: without numbers, hashes, names of nodes
+ * and what follows about each of them.
+ */
+export function headOf(message: string): string {
+  const [line = ""] = message.split("\n");
+  return line
+    .replace(/: \d+ (healthy|faulty|liar)\b.*| ?[;(].*/, "")
+    .replace(/\b[0-9a-f]{8,}\b|\d+/g, "#")
+    .replace(/#([ ,/]*#)+/g, "#");
+}
+
+function failureOf({ violation }: Outcome): string | undefined {
+  return violation && `${violation.checker} ${headOf(violation.message)}`;
+}
+
+/**
  * Shrinks a failing plan.
  *
  * @param run - Runs a plan as the failing one was run.
@@ -39,14 +55,14 @@ export async function shrink(
   failing: { readonly cuts: Cuts; readonly outcome: Outcome },
   { run, triesMax }: { readonly run: (plan: Plan) => Promise<Outcome>; readonly triesMax: number },
 ): Promise<{ readonly cuts: Cuts; readonly outcome: Outcome; readonly tries: number }> {
-  const checker = failing.outcome.violation?.checker;
+  const failure = failureOf(failing.outcome);
   let best = failing;
   let tries = 0;
   const attempt = async (cuts: Cuts): Promise<boolean> => {
     if (tries >= triesMax) return false;
     tries += 1;
     const outcome = await run(reduced(plan, cuts));
-    if (outcome.violation?.checker !== checker) return false;
+    if (failureOf(outcome) !== failure) return false;
     best = { cuts, outcome };
     return true;
   };
