@@ -14,6 +14,7 @@ type Row = {
   readonly mutant: string;
   readonly checker: string;
   readonly isFound: boolean;
+  readonly isBreakdown: boolean;
   readonly after: string;
   readonly reason: string;
 };
@@ -27,8 +28,8 @@ it("bugs injected at random are found", () => {
   });
   if (stdout === "") throw new Error(stderr);
   const rows: readonly Row[] = JSON.parse(stdout);
-  for (const { mutant, checker, after, reason } of rows)
-    console.log(`${mutant}: ${checker}, ${after}: ${reason}`);
+  for (const { mutant, checker, isBreakdown, after, reason } of rows)
+    console.log(`${mutant}: ${isBreakdown ? "breaks " : ""}${checker}, ${after}: ${reason}`);
   const missed = rows.filter(({ isFound }) => !isFound);
   expect(missed, `LOOPLEDGER_MUTANTS_SEED=${seed}`).toEqual([]);
   expect(rows).toHaveLength(sampleCount);

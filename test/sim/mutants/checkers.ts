@@ -1,6 +1,6 @@
 /** The checkers that mutants are run against, in order, each in a process of its own. */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { build, type Plugin } from "esbuild";
 import type { Verdict } from "./core-check.ts";
 import { applyMutant, type Mutant } from "./mutant.ts";
@@ -18,10 +18,11 @@ export type Checker = {
   readonly run: (mutant: Mutant | undefined, folder: string) => Promise<Verdict>;
 };
 
-/** A mutant may never come to an end, which counts as found. */
+/** A mutant may never come to an end. */
 const processMsMax = 300_000;
 
-type Ended = { readonly output: string; readonly isLate: boolean };
+/** What a process said, and whether it had to be ended. */
+export type Ended = { readonly output: string; readonly isLate: boolean };
 
 function runProcess(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
   return new Promise((resolve, reject) => {
@@ -48,10 +49,13 @@ function runProcess(args: readonly string[], env: Record<string, string> = {}): 
   });
 }
 
-function verdictOf({ output, isLate }: Ended): Verdict {
-  if (isLate) return { caught: "it never ends", after: 1 };
+const breakdown = (caught: string): Verdict => ({ caught, isBreakdown: true, after: 1 });
+
+/** Reads what a process with a checker in it printed last. */
+export function verdictOf({ output, isLate }: Ended): Verdict {
+  if (isLate) return breakdown("it never ends");
   const line = output.trim().split("\n").at(-1) ?? "";
-  if (!line.startsWith("{")) return { caught: "the process breaks down", after: 1 };
+  if (!line.startsWith("{")) return breakdown("the process breaks down");
   const { caught, after } = JSON.parse(line);
   return { caught: caught?.split("\n")[0], after };
 }
@@ -86,11 +90,16 @@ function bundled(entry: string, ...args: readonly string[]): Checker["run"] {
   };
 }
 
-type Report = {
+/** What vitest reports as JSON. */
+export type Report = {
   readonly testResults: readonly {
     readonly name: string;
     readonly message: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[];
+    }[];
   }[];
 };
 
@@ -102,22 +111,30 @@ function tests(paths: readonly string[], excluded: readonly string[] = []): Chec
     args.push(...excluded.flatMap((path) => ["--exclude", path]));
     const env = mutant === undefined ? {} : { MUTANT: mutant.name };
     const { isLate } = await runProcess(["node_modules/vitest/vitest.mjs", ...args, ...paths], env);
-    if (isLate) return { caught: "it never ends", after: 1 };
+    if (isLate) return breakdown("it never ends");
+    if (!existsSync(report)) return breakdown("the process breaks down");
     return testVerdict(JSON.parse(readFileSync(report, "utf8")));
   };
 }
 
-function testVerdict({ testResults }: Report): Verdict {
+/** Reads a report: a test that failed says more than one that took too long, or did not load. */
+export function testVerdict({ testResults }: Report): Verdict {
   const results = testResults.flatMap(({ name, assertionResults }) =>
-    assertionResults.map((result) => ({ ...result, file: name })),
+    assertionResults.map((result) => ({
+      ...result,
+      name: `${shortName(name)}: ${result.fullName}`,
+    })),
   );
-  const failed = results.find(({ status }) => status === "failed");
+  const failed = results.filter(({ status }) => status === "failed");
+  const isLate = ({ failureMessages = [] }: (typeof failed)[number]) =>
+    failureMessages.every((message) => /(Test|Hook) timed out in \d+ms/.test(message));
+  const telling = failed.find((result) => !isLate(result));
+  if (telling !== undefined) return { caught: telling.name, after: 1 };
+  const [late] = failed;
+  if (late !== undefined) return breakdown(`${late.name} takes too long`);
   const broken = testResults.find(({ message }) => message !== "");
-  const after = results.filter(({ status }) => status !== "pending").length;
-  if (failed !== undefined)
-    return { caught: `${shortName(failed.file)}: ${failed.fullName}`, after: 1 };
-  if (broken !== undefined) return { caught: shortName(broken.name), after: 1 };
-  return { after };
+  if (broken !== undefined) return breakdown(`${shortName(broken.name)} does not load`);
+  return { after: results.filter(({ status }) => status !== "pending").length };
 }
 
 function shortName(path: string): string {

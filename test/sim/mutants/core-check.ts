@@ -13,6 +13,11 @@ import type { TwinsSetup } from "../twins/scenario.ts";
 export type Verdict = {
   /** Why the code is wrong; absent when nothing was found. */
   readonly caught?: string;
+  /**
+   * Nothing said what is wrong: a process never ended or broke down, a test took too long or its
+   * file did not load. A machine that is busy with other things may look like that, too.
+   */
+  readonly isBreakdown?: boolean;
   /** Scenarios, seeds or tests looked at until then. */
   readonly after: number;
 };
