@@ -145,7 +145,7 @@ type ValidatorStatus = {
   readonly lastSeenMs: number | undefined;
   /** Greatest height it is known to have voted at. */
   readonly votedHeight: number | undefined;
-  /** By how much its clock is ahead of this node's, in milliseconds. */
+  /** By how much its clock, as it says, is ahead of this node's, in milliseconds. */
   readonly clockOffsetMs: number | undefined;
   /** It missed its last turn and does not propose first at the height being decided. */
   readonly passedOver: boolean;

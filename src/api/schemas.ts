@@ -45,7 +45,10 @@ export const StatusAnswer = z.object({
         round: Count.nullable(),
         lastSeenMs: Count.nullable(),
         votedHeight: Count.nullable().describe("Greatest height it is known to have voted at."),
-        clockOffsetMs: z.int().nullable().describe("By how much its clock is ahead of the node's."),
+        clockOffsetMs: z
+          .int()
+          .nullable()
+          .describe("By how much its clock, as it says, is ahead of the node's; null: not known."),
         passedOver: z.boolean().describe("Missed its last turn; others propose first for a while."),
       }),
     )

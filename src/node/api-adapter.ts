@@ -75,19 +75,21 @@ function statusOf(parts: ShownParts): NodeStatus {
   const { membership, driver, follower, network, shell, store, ledger } = parts;
   const consensus = driver.status;
   const passed = new Set(passedOver(ledger.schedule));
-  const nameOf = new Map(membership.members().map(({ validator, name }) => [validator, name]));
+  const memberOf = new Map(membership.members().map((member) => [member.validator, member]));
   return {
     height: consensus.height,
     round: consensus.round,
     phase: consensus.phase,
     catchingUp: follower.status.catchingUp,
     peers: network.connectedPeers().map(didOf),
-    validators: consensus.validators.map(({ validator, ...seen }) => ({
-      ...seen,
-      validator: didOf(validator),
-      name: nameOf.get(validator) ?? "",
-      passedOver: passed.has(validator),
-    })),
+    validators: consensus.validators.map(({ validator, ...seen }) => {
+      const { name = "", peer = "" } = memberOf.get(validator) ?? {};
+      return {
+        ...seen,
+        ...{ validator: didOf(validator), name, passedOver: passed.has(validator) },
+        clockOffsetMs: shell.peerClocks.offsetMs(peer),
+      };
+    }),
     notReady: notReadyReasons(parts),
     equivocations: readEquivocations(ledger.state, limits.equivocationsShownMax),
     stateRoot: store.tip.header.stateRoot,

@@ -2,7 +2,8 @@
  * How far this node's clock is from those of the other validators, as their fresh proposals show:
  * the time in one is its proposer's clock a moment ago. A clock that is off makes a node refuse
  * what all others accept, and nothing else would say why. One that is behind since the machine was
- * paused is helped by it (clock.ts).
+ * paused is helped by it (clock.ts). A proposer that is behind does not show it, as the time in its
+ * block is after that of the parent: people are shown what peers say (peer-clocks.ts).
  */
 import type { ConsensusMessage } from "../base/format/message.ts";
 import type { Hash } from "../base/hash.ts";
@@ -36,11 +37,6 @@ export class ClockWatch {
     const offsets = others.flatMap((other) => this.#last.get(other)?.offsetMs ?? []);
     // So many liars may be above it, and no more.
     return offsets.sort((left, right) => right - left)[faultyMax] ?? 0;
-  }
-
-  /** Returns by how much a validator is ahead of this node, in milliseconds, if it is known. */
-  offsetOf(validator: PublicKey): number | undefined {
-    return this.#last.get(validator)?.offsetMs;
   }
 
   /**

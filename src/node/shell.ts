@@ -20,15 +20,11 @@ import { quorumSize } from "../base/proof/certificate.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Submission } from "../ledger/ledger-types.ts";
 import type { SnapshotServing } from "../ledger/snapshot-source.ts";
-import {
-  type BlockSink,
-  type BlockSource,
-  ChainFollower,
-  encodeDecided,
-} from "./chain-follower.ts";
+import { type BlockSink, ChainFollower, encodeDecided } from "./chain-follower.ts";
 import type { NodeClock } from "./clock.ts";
 import { ConsensusDriver } from "./consensus-driver.ts";
 import { surface } from "./crash.ts";
+import { type ClockedSource, PeerClocks, type PeerStatus } from "./peer-clocks.ts";
 import { Republisher } from "./republisher.ts";
 import { SeldomLog } from "./seldom.ts";
 import type { StorageGate } from "./storage-gate.ts";
@@ -37,7 +33,7 @@ import { directFrame, TransactionIntake, type Verdict } from "./transaction-inta
 import { shareOf, VerificationBudget } from "./verification-budget.ts";
 
 /** What the shell needs of the network. */
-export interface ShellNetwork extends BlockSource {
+export interface ShellNetwork extends ClockedSource {
   /** Sends a direct frame to all peers. */
   broadcast(frame: Uint8Array): void;
   /** Sends a direct frame to one peer. */
@@ -54,7 +50,7 @@ export interface ShellHandlers {
   onTransactions(from: PublicKey, transactions: readonly Uint8Array[]): Promise<Verdict[]>;
   onConsensusMessage(from: PublicKey, frame: Uint8Array): void;
   onPeerChange(peer: PublicKey, isConnected: boolean): void;
-  status(): { readonly height: number; readonly hash: Hash };
+  status(): PeerStatus & { readonly hash: Hash };
   readonly snapshots?: SnapshotServing | undefined;
   readBlocks(from: number, countMax: number, bytesMax: number): Promise<Uint8Array[]>;
 }
@@ -113,6 +109,8 @@ type Connected = {
 /** The parts of a node between its ledger and its network. */
 export class NodeShell {
   readonly intake: TransactionIntake;
+  /** For people; nothing is decided by it. */
+  readonly peerClocks: PeerClocks;
   readonly #parts: ShellParts;
   readonly #seldom: SeldomLog;
   readonly #budget: VerificationBudget;
@@ -129,11 +127,12 @@ export class NodeShell {
     this.#seldom = new SeldomLog(parts.log, () => timers.nowMs());
     this.#budget = new VerificationBudget(() => timers.nowMs());
     this.intake = new TransactionIntake(parts.ledger);
+    this.peerClocks = new PeerClocks({ clock: parts.clock, timers });
   }
 
   /** What to start the network with. */
   get handlers(): ShellHandlers {
-    const { ledger } = this.#parts;
+    const { ledger, clock } = this.#parts;
     return {
       onTransactions: (_from, transactions) => this.intake.judge(transactions),
       onConsensusMessage: (from, frame) =>
@@ -142,7 +141,10 @@ export class NodeShell {
         this.#connected?.follower.poke();
         if (isConnected) this.#onPeer(peer);
       },
-      status: () => ({ height: ledger.tip.height, hash: ledger.tip.hash }),
+      status: () => {
+        const { height, hash } = ledger.tip;
+        return { height, hash, clockMs: clock.nowMs() };
+      },
       snapshots: this.#parts.snapshots,
       readBlocks: (from, countMax, bytesMax) => readBlocks(ledger, from, { countMax, bytesMax }),
     };
@@ -218,7 +220,7 @@ export class NodeShell {
   #makeFollower(network: ShellNetwork): ChainFollower {
     const { clock, log, timers } = this.#parts;
     return new ChainFollower({
-      source: network,
+      source: this.peerClocks.watching(network),
       sink: this.#sink(),
       clock,
       log,

@@ -10,7 +10,7 @@
  */
 import { isLedgerError } from "../base/errors.ts";
 import type { Hash } from "../base/hash.ts";
-import type { Log } from "../base/log.ts";
+import type { Clock, Log } from "../base/log.ts";
 import type { Database } from "../ledger/database.ts";
 import type { SnapshotContext } from "../ledger/snapshot-verify.ts";
 import { SnapshotWriter } from "../ledger/snapshot-writer.ts";
@@ -25,13 +25,13 @@ import {
 import { SnapshotDownload, type SnapshotPeers } from "./snapshot-download.ts";
 import type { Timers } from "./timers.ts";
 
-/** What a node that has nothing yet answers its peers. */
-export function emptyHandlers(chainId: Hash): ShellHandlers {
+/** What a node that has nothing yet answers its peers: even so they show how far its clock is off. */
+export function emptyHandlers(chainId: Hash, clock: Clock): ShellHandlers {
   return {
     onTransactions: async (_from, transactions) => transactions.map(() => "ignore" as const),
     onConsensusMessage: () => {},
     onPeerChange: () => {},
-    status: () => ({ height: 0, hash: chainId }),
+    status: () => ({ height: 0, hash: chainId, clockMs: clock.nowMs() }),
     readBlocks: async () => [],
   };
 }

@@ -12,6 +12,7 @@ import type { Log } from "../base/log.ts";
 import { openDatabase } from "../ledger/database.ts";
 import type { SnapshotContext } from "../ledger/snapshot-verify.ts";
 import { Network } from "../p2p/network.ts";
+import { steadyClock } from "./clock.ts";
 import { checkpointOf, type NodeConfig } from "./config.ts";
 import { fetchingNodeOf } from "./fetching-node.ts";
 import { nativeVerifier } from "./native-crypto.ts";
@@ -123,6 +124,6 @@ function startNetwork({ config, genesis, keys, log }: SnapshotStart, known: Know
     peers: known.peers,
     allowedPeerKeys: known.allowed,
     log,
-    handlers: emptyHandlers(chainId),
+    handlers: emptyHandlers(chainId, steadyClock()),
   });
 }

@@ -1,7 +1,6 @@
 /**
- * What this node saw of each validator since it started: when it was last heard of, how far it has
- * voted, and how far its clock is off. For people and monitors, and for a clock that is behind;
- * nothing else is decided by it.
+ * What this node saw of each validator since it started: when it was last heard of, and how far it
+ * has voted. For people and monitors, and for a clock that is behind; nothing else is decided by it.
  */
 import type { Certificate, ConsensusMessage } from "../base/format/message.ts";
 import type { PublicKey } from "../base/keys.ts";
@@ -16,8 +15,6 @@ export type ValidatorSight = {
   readonly lastSeenMs: number | undefined;
   /** Greatest height it is known to have voted at. */
   readonly votedHeight: number | undefined;
-  /** By how much its clock is ahead of this node's, behind when negative, in milliseconds. */
-  readonly clockOffsetMs: number | undefined;
 };
 
 /** Collects sights of validators from verified messages and certificates. */
@@ -47,7 +44,6 @@ export class ValidatorWatch {
     return {
       lastSeenMs: this.#lastSeenMs.get(validator),
       votedHeight: this.#votedHeights.get(validator),
-      clockOffsetMs: this.#clocks.offsetOf(validator),
     };
   }
 

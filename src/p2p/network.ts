@@ -216,7 +216,7 @@ export class Network {
   }
 
   /**
-   * Asks a peer where its chain ends.
+   * Asks a peer where its chain ends, and for its clock.
    *
    * @throws {LedgerError} P2P_PEER_UNREACHABLE, P2P_SYNC_FAILED
    */

@@ -8,8 +8,13 @@ import type { Hash } from "../base/hash.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
 
-/** Where a peer's chain ends. */
-export type SyncStatus = { readonly height: number; readonly hash: Hash };
+/** Where a peer's chain ends, and what its clock shows. */
+export type SyncStatus = {
+  readonly height: number;
+  readonly hash: Hash;
+  /** UTC milliseconds, when it answered. */
+  readonly clockMs: number;
+};
 
 /** What a peer is asked for. */
 export type SyncRequest =
@@ -22,7 +27,8 @@ const blocksRequestBytes = 13;
 const manifestRequestBytes = 9;
 /** The longest request, in bytes. */
 export const requestBytesMax = manifestRequestBytes + limits.stateKeyBytesMax;
-const statusBytes = 40;
+const statusBytes = 48;
+const clockOffset = 40;
 const answered = 0;
 /** The whole answer of a node that is busy, or does not understand. */
 export const refusal = Uint8Array.of(1);
@@ -91,9 +97,12 @@ function encodeHeight(first: number, height: number): Uint8Array {
 
 /** Returns the body of an answer to a status request. */
 export function encodeSyncStatus(status: SyncStatus): Uint8Array {
-  const height = new Uint8Array(8);
-  new DataView(height.buffer).setBigUint64(0, BigInt(status.height));
-  return concatBytes(height, hexToBytes(status.hash));
+  const bytes = new Uint8Array(statusBytes);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(status.height));
+  bytes.set(hexToBytes(status.hash), 8);
+  view.setBigUint64(clockOffset, BigInt(status.clockMs));
+  return bytes;
 }
 
 /**
@@ -104,14 +113,25 @@ export function encodeSyncStatus(status: SyncStatus): Uint8Array {
 export function decodeSyncStatus(bytes: Uint8Array): SyncStatus {
   if (bytes.length !== statusBytes) throw invalid("sync status", `is not ${statusBytes} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const hash = bytesToHex(bytes.subarray(8));
-  return { height: readHeight(view, 0, "sync status"), hash };
+  return {
+    height: readHeight(view, 0, "sync status"),
+    hash: bytesToHex(bytes.subarray(8, clockOffset)),
+    clockMs: readSafe(view, clockOffset, { frame: "sync status", what: "clock" }),
+  };
 }
 
 function readHeight(view: DataView, offset: number, frame: string): number {
-  const height = view.getBigUint64(offset);
-  if (height > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(frame, "has a height over 2^53");
-  return Number(height);
+  return readSafe(view, offset, { frame, what: "height" });
+}
+
+function readSafe(
+  view: DataView,
+  offset: number,
+  { frame, what }: { readonly frame: string; readonly what: string },
+): number {
+  const value = view.getBigUint64(offset);
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(frame, `has a ${what} over 2^53`);
+  return Number(value);
 }
 
 /** Makes the error for a frame of sync. */

@@ -12,7 +12,7 @@
  * Response:          u8 0 = answer | body, or u8 1 = refused (too busy, or a malformed request), or
  *                    u8 2 = not here any more | u64 height: of the base, below which blocks are
  *                    pruned, or of the newest snapshot, 0 = none
- * Body of status:    u64 height | 32 bytes hash
+ * Body of status:    u64 height | 32 bytes hash | u64 clock of the peer, UTC milliseconds
  * Body of blocks:    list of blocks from the first height on, dense, possibly empty
  * Body of the others: the bytes of src/ledger/snapshot-format.ts
  *
@@ -90,7 +90,7 @@ export class Sync {
   }
 
   /**
-   * Asks a peer where its chain ends.
+   * Asks a peer where its chain ends, and for its clock.
    *
    * @throws {LedgerError} P2P_PEER_UNREACHABLE, P2P_SYNC_FAILED.
    */

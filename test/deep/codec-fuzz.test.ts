@@ -175,7 +175,7 @@ const byteTargets: readonly Target<Uint8Array>[] = [
   {
     name: "sync status",
     share: 10,
-    samples: [encodeSyncStatus({ height: 9, hash: "ab".repeat(32) })],
+    samples: [encodeSyncStatus({ height: 9, hash: "ab".repeat(32), clockMs: 2 ** 40 })],
     recode: (bytes) => encodeSyncStatus(decodeSyncStatus(bytes)),
   },
 ];

@@ -88,7 +88,7 @@ describe("a node whose peers lie about the snapshot", { timeout: 240_000 }, () =
       handlers: {
         onTransactions: (_from, transactions) => transactions.map(() => "ignore" as const),
         onConsensusMessage: () => {},
-        status: () => ({ height: store.tip.height, hash: store.tip.hash }),
+        status: () => ({ ...store.tip, clockMs: Date.now() }),
         readBlocks: async (from) => {
           const stored = await store.readBlockBytes(from);
           return stored === undefined ? [] : [encodeDecided(stored.block, stored.certificate)];

@@ -2,7 +2,8 @@
  * A validator that lies, seen by real nodes. Needs a build.
  *
  * Claim: two contradicting messages of a validator come onto the ledger without anybody's help;
- * every node and the command line show it, and it proves itself from the state.
+ * every node and the command line show it, and it proves itself from the state. How far the clock
+ * of each validator is off is shown, too, behind or not, though none of them proposes.
  */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -29,6 +30,10 @@ import { registerMeter } from "./sender.ts";
 const devnetOf = useDevnet();
 let network: Network | undefined;
 afterAll(() => network?.stop());
+
+/** By how much the clock of the liar is behind, and how wrong that may be shown. */
+const behindMs = 300_000;
+const errorMsMax = 500;
 
 it("equivocation is recorded and shown", { timeout: 60_000 }, async () => {
   const devnet = devnetOf();
@@ -71,7 +76,24 @@ it("equivocation is recorded and shown", { timeout: 60_000 }, async () => {
     ...[programFile, "node", "status", "--url", devnet.node(1).url],
   ]);
   expect(stdout).toContain(`EQUIVOCATION ${liar} signed two at commit ${height + 1}/0`);
+  await until("the clocks of all others are shown", async () => {
+    const offsets = await clockOffsets(devnet);
+    return offsets.filter((offsetMs) => offsetMs !== null).length === 3;
+  });
+  const [own, ...others] = await clockOffsets(devnet);
+  expect(own).toBeNull();
+  const errorsMs = [...others.slice(0, 2), (others[2] as number) + behindMs];
+  for (const errorMs of errorsMs) expect(Math.abs(errorMs as number)).toBeLessThan(errorMsMax);
 });
+
+/** What the first node shows, in the order of the devnet's nodes. */
+async function clockOffsets(devnet: TestDevnet): Promise<(number | null | undefined)[]> {
+  const { validators = [] } = (await devnet.node(0).status()) ?? {};
+  return devnet.genesis.members.map(
+    ({ validatorKey }) =>
+      validators.find(({ validator }) => validator === validatorKey)?.clockOffsetMs,
+  );
+}
 
 type JsonObject = { readonly [name: string]: JsonValue };
 
@@ -97,7 +119,9 @@ function startLiar(devnet: TestDevnet, peerSeed: Uint8Array): Promise<Network> {
       onTransactions: async (_from, transactions) => transactions.map(() => "ignore" as const),
       onConsensusMessage() {},
       onPeerChange() {},
-      status: () => ({ height: 0, hash: devnet.trust.chainId }),
+      status: () => ({
+        ...{ height: 0, hash: devnet.trust.chainId, clockMs: Date.now() - behindMs },
+      }),
       readBlocks: async () => [],
     },
   });

@@ -36,6 +36,7 @@ export class Recorder implements NetworkHandlers {
   readonly changes: string[] = [];
   verdict: TransactionVerdict = "accept";
   blocks: Uint8Array[] = [];
+  clockMs = 1_700_000_000_000;
 
   readonly onTransactions = (from: string, transactions: readonly Uint8Array[]) => {
     this.transactions.push(...transactions);
@@ -52,7 +53,8 @@ export class Recorder implements NetworkHandlers {
   }
 
   status() {
-    return { height: this.blocks.length, hash: hashOf(this.blocks.at(-1) ?? new Uint8Array(0)) };
+    const hash = hashOf(this.blocks.at(-1) ?? new Uint8Array(0));
+    return { height: this.blocks.length, hash, clockMs: this.clockMs };
   }
 
   async readBlocks(from: number, countMax: number): Promise<readonly Uint8Array[]> {

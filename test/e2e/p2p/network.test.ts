@@ -114,7 +114,8 @@ describe("sync", () => {
     source.blocks = [randomBytes(100), randomBytes(limits.blockBytesMax), randomBytes(50)];
     const peer = giving?.key as string;
     const status = await asking?.network.requestStatus(peer);
-    expect(status).toEqual({ height: 3, hash: hashOf(source.blocks[2] as Uint8Array) });
+    const hash = hashOf(source.blocks[2] as Uint8Array);
+    expect(status).toEqual({ height: 3, hash, clockMs: source.clockMs });
     const blocks = await asking?.network.requestBlocks(peer, 1, 10);
     expect(blocks?.map(digest)).toEqual(source.blocks.slice(1).map(digest));
     expect(await asking?.network.requestBlocks(peer, 0, 1)).toHaveLength(1);

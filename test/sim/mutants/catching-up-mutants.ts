@@ -1,9 +1,10 @@
-/** Bugs in catching up, in what follows from a lost signing record, and in telling that a clock is off. */
+/** Bugs in catching up, in what follows from a lost signing record, and in telling which clock is off. */
 import type { Mutant } from "./mutant.ts";
 
 const follower = "node/chain-follower.ts";
 const shell = "node/shell.ts";
 const votes = "node/votes.ts";
+const peerClocks = "node/peer-clocks.ts";
 const download = "node/snapshot-download.ts";
 
 /** The bugs. */
@@ -230,5 +231,17 @@ export const catchingUpMutants: readonly Mutant[] = [
     file: "node/ready-declarer.ts",
     replace: "return hasLooked && !catchingUp;",
     by: "return hasLooked || !catchingUp;",
+  },
+  {
+    name: "slow answers are taken for clocks that are off",
+    file: peerClocks,
+    replace: "if (roundTripMs > roundTripMsMax) return;",
+    by: "if (roundTripMs > 1e9) return;",
+  },
+  {
+    name: "the way of an answer is counted to the clock",
+    file: peerClocks,
+    replace: "askedAtMs + roundTripMs / 2",
+    by: "askedAtMs + roundTripMs",
   },
 ];

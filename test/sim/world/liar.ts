@@ -339,12 +339,13 @@ export class Liar implements Mask {
     return lyingSnapshots(real, snapshotRandom);
   }
 
-  #status(real: { readonly height: number; readonly hash: string }) {
+  #status(real: ReturnType<ShellHandlers["status"]>) {
     const { random } = this.#options;
     if (!this.#tricks.has("syncLies") || random.chance(0.4)) return real;
     const height = random.chance(0.5) ? real.height + 1 + random.below(1_000) : 0;
     this.#options.onLie("syncLies");
-    return { ...real, height };
+    const clockMs = height === 0 ? 0 : Number.MAX_SAFE_INTEGER;
+    return { ...real, height, clockMs };
   }
 
   #lieOfBlocks(real: Uint8Array[]): Uint8Array[] {

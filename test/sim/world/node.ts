@@ -5,7 +5,7 @@
 import { isLedgerError } from "../../../src/base/errors.ts";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
 import type { PublicKey, Signer } from "../../../src/base/keys.ts";
-import { type Log, silentLog } from "../../../src/base/log.ts";
+import { type Clock, type Log, silentLog } from "../../../src/base/log.ts";
 import { isLevelError } from "../../../src/ledger/database.ts";
 import { Ledger } from "../../../src/ledger/ledger.ts";
 import type { Appended } from "../../../src/ledger/ledger-types.ts";
@@ -228,7 +228,7 @@ export class WorldNode {
     const wallMs = () => worldStartMs + time.nowMs + this.clockOffsetMs;
     const clock = steadyClock({ wallMs, monotonicMs: () => time.nowMs });
     const found = this.disk.findRecord();
-    const storage = this.#storageOf(life, log);
+    const storage = this.#storageOf(life, clock, log);
     if (replaceAbove === undefined) await storage.prepare();
     else if (await storage.replace(replaceAbove)) this.#need.noteReplaced();
     if (!life.isAlive) return;
@@ -283,12 +283,12 @@ export class WorldNode {
     return society.gate(gate === "joining" || this.wasWiped, () => network.refresh());
   }
 
-  #storageOf(life: Life, log: Log): NodeStorage {
+  #storageOf(life: Life, clock: Clock, log: Log): NodeStorage {
     const { index, genesis, time, network, listener } = this.#options;
     const onPhase = (phase: Phase) => listener.onPhase(this, phase);
     const { disk, snapshots } = this;
     return new NodeStorage({
-      ...{ index, life, disk, genesis, time, network, snapshots, log, onPhase },
+      ...{ index, life, disk, genesis, time, clock, network, snapshots, log, onPhase },
     });
   }
 

@@ -3,7 +3,7 @@
  * the gate to the disk, the start with a snapshot, the store, and pruning.
  */
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
-import type { Log } from "../../../src/base/log.ts";
+import type { Clock, Log } from "../../../src/base/log.ts";
 import { openRepaired } from "../../../src/ledger/repair.ts";
 import { createExecute } from "../../../src/ledger/replay.ts";
 import { SnapshotSource } from "../../../src/ledger/snapshot-source.ts";
@@ -34,6 +34,7 @@ export type StorageParts = {
   readonly disk: VirtualDisk;
   readonly genesis: GenesisBlock;
   readonly time: VirtualTime;
+  readonly clock: Clock;
   readonly network: WorldNetwork;
   readonly snapshots: NodeSnapshots;
   readonly log: Log;
@@ -60,10 +61,10 @@ export class NodeStorage {
 
   /** Fetches a snapshot into the place of the ledger, which is closed. @returns Whether one came. */
   async replace(aboveHeight: number): Promise<boolean> {
-    const { index, life, genesis, time, network, log, onPhase } = this.#parts;
+    const { index, life, genesis, time, clock, network, log, onPhase } = this.#parts;
     onPhase("fetching");
     const startNetwork = async () => {
-      const handlers = emptyHandlers(genesis.chainId);
+      const handlers = emptyHandlers(genesis.chainId, clock);
       const attachment: Attachment = network.attach({ index, life, handlers });
       return { ...attachment, stop: async () => network.detach(index) };
     };

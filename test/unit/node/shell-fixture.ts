@@ -5,6 +5,7 @@ import { encodeCertificate } from "../../../src/base/format/message.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import type { Ledger } from "../../../src/ledger/ledger.ts";
 import { encodeDecided } from "../../../src/node/chain-follower.ts";
+import type { SteadyClock } from "../../../src/node/clock.ts";
 import { nativeVerifier } from "../../../src/node/native-crypto.ts";
 import { NodeShell, type VoteLoss } from "../../../src/node/shell.ts";
 import { blockAt, chainId, proposer, sorted } from "./driver-fixture.ts";
@@ -26,6 +27,8 @@ export type Peer = {
   readonly height?: number;
   /** Time until it tells its height, milliseconds; the first time, then from then on. */
   readonly tellsAfterMs?: readonly [first: number, then: number];
+  /** What it says its clock shows; default: that of the node. */
+  readonly clockMs?: number;
   /** Default: all up to its height. */
   readonly blocks?: (from: number) => readonly Uint8Array[] | LedgerError;
 };
@@ -35,10 +38,12 @@ export function startShell(options: {
   readonly members: number;
   readonly peers: Readonly<Record<string, Peer>>;
   readonly loss?: VoteLoss;
+  readonly stepForward?: SteadyClock["stepForward"];
 }) {
   const { members, peers, loss = { hiddenHeights: 2 } } = options;
   const timers = new VirtualTimers();
-  const clock = { nowMs: () => timers.nowMs() };
+  const { stepForward } = options;
+  const clock = { nowMs: () => timers.nowMs(), ...(stepForward && { stepForward }) };
   const validators = sorted.slice(0, members).map(({ publicKey }) => publicKey);
   const ledger = {
     chainId,
@@ -66,11 +71,12 @@ export function startShell(options: {
   const { driver } = shell.connect({
     connectedPeers: () => Object.keys(peers),
     requestStatus: async (peer) => {
-      const { height, tellsAfterMs: [first, then] = [0, 0] } = peers[peer] as Peer;
+      const { height, clockMs, tellsAfterMs: [first, then] = [0, 0] } = peers[peer] as Peer;
       const delayMs = asked.has(peer) ? then : first;
       asked.add(peer);
       if (delayMs > 0) await new Promise<void>((resolve) => timers.after(delayMs, resolve));
-      return height === undefined ? new Promise<never>(() => {}) : { height };
+      if (height === undefined) return new Promise<never>(() => {});
+      return { height, clockMs: clockMs ?? timers.nowMs() };
     },
     requestBlocks: async (peer, from) => {
       const { height = 0, blocks } = peers[peer] as Peer;

@@ -133,7 +133,7 @@ describe("a node that one member floods", () => {
     });
     const { driver } = shell.connect({
       ...{ connectedPeers: () => [], broadcast() {}, send() {}, publishTransactions() {} },
-      requestStatus: async () => ({ height: 0 }),
+      requestStatus: async () => ({ height: 0, clockMs: 0 }),
       requestBlocks: async () => [],
     });
     const vote = (from: string, signer: number, round: number) => {

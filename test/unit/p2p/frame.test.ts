@@ -107,8 +107,30 @@ describe("messages", () => {
     ] as const;
     for (const each of ofSnapshots)
       expect(decodeSyncRequest(encodeSyncRequest(each))).toEqual(each);
-    const status = { height: 77, hash: "ab".repeat(32) };
-    expect(decodeSyncStatus(encodeSyncStatus(status))).toEqual(status);
+  });
+
+  it("of a status are 48 bytes: height, hash, clock", () => {
+    const status = { height: 77, hash: "ab".repeat(32), clockMs: 1_700_000_000_000 };
+    const bytes = encodeSyncStatus(status);
+    const hex = `000000000000004d${status.hash}0000018bcfe56800`;
+    expect(Buffer.from(bytes).toString("hex")).toBe(hex);
+    expect(decodeSyncStatus(bytes)).toEqual(status);
+    for (const length of [0, 40, 47])
+      expect(codeOf(() => decodeSyncStatus(bytes.subarray(0, length)))).toBe("P2P_FRAME_INVALID");
+  });
+
+  it.each([
+    [0n, "none"],
+    [2n ** 53n - 1n, "none"],
+    [2n ** 53n, "P2P_FRAME_INVALID"],
+    [BigInt.asUintN(64, -300_000n), "P2P_FRAME_INVALID"],
+    [0x7ff8_0000_0000_0000n, "P2P_FRAME_INVALID"],
+  ])("of a status whose clock or height is %d: %s", (value, code) => {
+    for (const offset of [0, 40]) {
+      const bytes = encodeSyncStatus({ height: 0, hash: "ab".repeat(32), clockMs: 0 });
+      new DataView(bytes.buffer).setBigUint64(offset, value);
+      expect(codeOf(() => decodeSyncStatus(bytes))).toBe(code);
+    }
   });
 
   it("of answers that something is gone say from where on it is there", () => {
