@@ -22,6 +22,7 @@ import { crashesMax, crashJournalOf, noteRunning, recentCrashes, surface } from 
 import { equivocationReporter } from "./node/equivocation-reporter.ts";
 import { signingRecordPath } from "./node/key-file.ts";
 import { type KeyLock, lockKey } from "./node/key-lock.ts";
+import { LedgerSize } from "./node/ledger-size.ts";
 import { nodeLog } from "./node/log.ts";
 import { Membership } from "./node/membership.ts";
 import { injectNative, nativeVerifier } from "./node/native-crypto.ts";
@@ -190,17 +191,27 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
   });
   closers.push(() => ownCalls.stop());
   late.submitCall = (call) => ownCalls.submit(call);
+  const size = watchSize(foundation, store, closers);
+  const parts = { ...foundation, ...opened, network, driver, follower, shell, size };
+  const api = await startApi({ node: apiNodeOf(parts), ...config.api, log });
+  closers.push(() => api.stop());
+  return api.url;
+}
+
+/** Prunes as configured, and measures what is on disk. */
+function watchSize({ config, log }: Foundation, store: LedgerStore, closers: Closers): LedgerSize {
+  const size = new LedgerSize(config.ledgerDirectory);
+  size.start();
+  closers.push(() => size.stop());
   const pruner = new BackgroundPruner({
     ...{ store, log },
     keepBlocks: config.pruning?.keepBlocks,
     keptHeight: checkpointOf(config)?.height,
+    measureBytes: () => size.measure(),
   });
   pruner.start();
   closers.push(() => pruner.stop());
-  const parts = { ...foundation, ...opened, network, driver, follower, shell };
-  const api = await startApi({ node: apiNodeOf(parts), ...config.api, log });
-  closers.push(() => api.stop());
-  return api.url;
+  return size;
 }
 
 function makeShell(

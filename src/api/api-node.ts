@@ -111,6 +111,8 @@ export type NodeStatus = {
   readonly notReady: readonly string[];
   /** State root after the tip. */
   readonly stateRoot: Hash;
+  /** Bytes of the ledger on disk, measured now and then; absent: not known. */
+  readonly ledgerBytes?: number | undefined;
   /** False while the disk takes no writes and the node therefore no part; absent: not watched. */
   readonly canWrite?: boolean | undefined;
   /** Refused transactions by code since start, those from peers included, if the node counts. */

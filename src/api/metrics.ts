@@ -91,6 +91,7 @@ export class Metrics {
     const gauges = this.#gauges;
     gauges.height.set(ledger.tip.height);
     gauges.baseHeight.set(ledger.baseHeight);
+    gauges.ledgerBytes.set(status.ledgerBytes ?? 0);
     gauges.fetchingSnapshot.set(status.snapshot === undefined ? 0 : 1);
     gauges.snapshotChunks.set(status.snapshot?.chunks ?? 0);
     gauges.blockTime.set(ledger.tip.timestampMs / 1_000);
@@ -140,6 +141,10 @@ function gaugesOf(registers: Registry[]) {
   return {
     height: gauge("height", "Height of the last appended block"),
     baseHeight: gauge("base_height", "Height up to which this node has no blocks, 0: it has all"),
+    ledgerBytes: gauge(
+      "ledger_bytes",
+      "Bytes of the ledger on disk a minute ago or less, 0: not known",
+    ),
     fetchingSnapshot: gauge(
       "fetching_snapshot",
       "1 while a snapshot is fetched, so that there is no ledger yet",

@@ -35,6 +35,7 @@ export function statusJson({ identity, ledger, status }: ApiNode, now = status()
     ...{ height, hash, timestampMs, stateRoot },
     ...{ decidingHeight, round, phase, catchingUp },
     baseHeight: ledger.baseHeight,
+    ledgerBytes: now.ledgerBytes ?? null,
     snapshot: snapshot ? { height: snapshot.height ?? null, chunks: snapshot.chunks } : null,
     ready: notReady.length === 0,
     notReady,

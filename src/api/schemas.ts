@@ -27,6 +27,7 @@ export const StatusAnswer = z.object({
   phase: z.string(),
   catchingUp: z.boolean(),
   baseHeight: Count.describe("Height up to which this node has no blocks; 0: it has all."),
+  ledgerBytes: Count.nullable().describe("Bytes on disk, measured once a minute; null: not known."),
   snapshot: z
     .object({ height: Count.nullable(), chunks: Count })
     .nullable()

@@ -27,6 +27,10 @@ function blocksText({ baseHeight }: Status): string {
   return baseHeight === 0 ? "all" : `from height ${baseHeight + 1} on; earlier ones are not here`;
 }
 
+function diskText({ ledgerBytes }: Status): string {
+  return ledgerBytes === null ? "not measured" : `${(ledgerBytes / 1e6).toFixed(1)} MB`;
+}
+
 function snapshotLines({ snapshot }: Status): string[] {
   if (snapshot === null) return [];
   const { height, chunks } = snapshot;
@@ -59,6 +63,7 @@ export const nodeStatus = command({
       `chain       ${chainId}`,
       `height      ${height}, block ${hash}`,
       `blocks      ${blocksText(status)}`,
+      `on disk     ${diskText(status)}`,
       `state root  ${stateRoot}`,
       ...snapshotLines(status),
       `deciding    height ${status.decidingHeight}, round ${round}, ${phase}`,

@@ -31,6 +31,7 @@ export const Status = z.object({
   phase: z.string(),
   catchingUp: z.boolean(),
   baseHeight: Count,
+  ledgerBytes: Count.nullable(),
   snapshot: z.object({ height: Count.nullable(), chunks: Count }).nullable(),
   ready: z.boolean(),
   notReady: z.array(z.string()),

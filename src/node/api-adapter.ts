@@ -15,6 +15,7 @@ import { clockReasons } from "./clock-reasons.ts";
 import type { NodeConfig } from "./config.ts";
 import type { ConsensusDriver } from "./consensus-driver.ts";
 import { exportBillEvidence } from "./export-evidence.ts";
+import type { LedgerSize } from "./ledger-size.ts";
 import type { Membership } from "./membership.ts";
 import { membershipView } from "./membership-view.ts";
 import type { NodeKeys } from "./open-keys.ts";
@@ -36,6 +37,7 @@ export type ShownParts = {
   readonly follower: ChainFollower;
   readonly shell: NodeShell;
   readonly clock: Clock;
+  readonly size: LedgerSize;
 };
 
 /** Four rounds that fail one after the other take less. */
@@ -93,6 +95,7 @@ function statusOf(parts: ShownParts): NodeStatus {
     notReady: notReadyReasons(parts),
     equivocations: readEquivocations(ledger.state, limits.equivocationsShownMax),
     stateRoot: store.tip.header.stateRoot,
+    ledgerBytes: parts.size.bytes,
     canWrite: parts.storage.closedBecause === undefined,
     refused: Object.fromEntries(shell.intake.refused),
     network: { ...network.metrics(), consensusFramesOverBudget: shell.messagesOverBudget },

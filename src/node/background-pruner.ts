@@ -17,6 +17,8 @@ export type PrunerParts = {
   readonly keepBlocks: number | undefined;
   /** Height of the checkpoint, whose header stays. */
   readonly keptHeight: number | undefined;
+  /** Bytes of the ledger on disk, for the log; absent: there is none. */
+  measureBytes?(): Promise<number | undefined>;
   readonly log: Log;
   /** Default: those of the process. */
   readonly timers?: Timers | undefined;
@@ -68,12 +70,14 @@ export class BackgroundPruner {
     if (await isPruning(store)) await sweepBelowBase(store, { pause });
     const height = keepBlocks === undefined ? undefined : pruningTarget(store, keepBlocks);
     if (height === undefined || this.#stopping.signal.aborted) return;
+    const bytesBefore = await this.#parts.measureBytes?.();
     const startMs = this.#timers.nowMs();
     await moveBase(store, height, { keptHeight });
     log.info({ baseHeight: height }, "pruning what lies below");
     await sweepBelowBase(store, { pause });
     const durationMs = Math.round(this.#timers.nowMs() - startMs);
-    log.info({ baseHeight: height, durationMs }, "pruned");
+    const bytesAfter = await this.#parts.measureBytes?.();
+    log.info({ baseHeight: height, durationMs, bytesBefore, bytesAfter }, "pruned");
   }
 
   async #pause(): Promise<void> {

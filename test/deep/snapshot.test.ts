@@ -62,6 +62,14 @@ const fillerBundle = `globalThis.contractEntry = {
   },
 };`;
 
+type PruningLine = { readonly bytesBefore: number; readonly bytesAfter: number };
+
+/** Prunings that ended, as the log of a node tells them. */
+function prunings(node: TestNode): PruningLine[] {
+  const lines = node.logEnd(10_000).split("\n");
+  return lines.filter((line) => line.includes('"msg":"pruned"')).map((line) => JSON.parse(line));
+}
+
 describe("a ledger whose nodes prune", { timeout: 240_000 }, () => {
   const devnet = useDevnet({
     isDown: true,
@@ -101,6 +109,20 @@ describe("a ledger whose nodes prune", { timeout: 240_000 }, () => {
       return true;
     });
 
+  /** What pruning gave back, and what is left, as log, API, command line and metrics say it. */
+  const hasShrunk = async (node: TestNode) => {
+    await until("the log says what pruning gave back", () => prunings(node).length > 0);
+    const [first] = prunings(node) as [PruningLine];
+    expect(first.bytesAfter).toBeGreaterThan(0);
+    expect(first.bytesAfter).toBeLessThan(first.bytesBefore);
+    await until("the API shows what is left", async () => {
+      const { ledgerBytes } = await node.client.status();
+      return prunings(node).some(({ bytesAfter }) => bytesAfter === ledgerBytes);
+    });
+    const metrics = await (await fetch(`${node.url}/metrics`)).text();
+    expect(Number(/^loopledger_ledger_bytes (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
+  };
+
   it("gives up old blocks while it goes on, and says so to whoever asks for them", async () => {
     for (const node of others()) node.start();
     await Promise.all(others().map((node) => node.ready()));
@@ -124,6 +146,7 @@ describe("a ledger whose nodes prune", { timeout: 240_000 }, () => {
       async () => (await Promise.all(others().map(baseOf))).every((base) => base >= 16),
       120_000,
     );
+    await hasShrunk(devnet().node(0));
     const { client } = devnet().node(0);
     const pruned = { code: "LEDGER_PRUNED" };
     await expect(client.block(first.header.height)).rejects.toMatchObject(pruned);

@@ -230,6 +230,7 @@ export class FakeNode {
       equivocations: [],
       notReady: this.notReady,
       stateRoot: header.stateRoot,
+      ledgerBytes: 12_345_678,
       refused: { TRANSACTION_EXPIRED: 2 },
     };
   }

@@ -29,7 +29,7 @@ it("shows the status with the table of validators", async () => {
   expect(status).toBe(200);
   expect(json).toMatchObject({ height: 3, decidingHeight: 4, round: 0, phase: "proposing" });
   expect(json).toMatchObject({ ready: true, mempool: { transactions: 0, bytes: 7 } });
-  expect(json).toMatchObject({ baseHeight: 0, snapshot: null });
+  expect(json).toMatchObject({ baseHeight: 0, ledgerBytes: 12_345_678, snapshot: null });
   expect(json.chainId).toBe(served.node.chainId);
   expect(json.parameters.callGasMax).toBe(limits.callGasMax);
   expect(json.validators).toHaveLength(4);
@@ -275,6 +275,7 @@ it("counts what operators watch", async () => {
   expect(value("loopledger_height ")).toBe(served.node.chain.length - 1);
   expect(value("loopledger_peers ")).toBe(1);
   expect(value("loopledger_mempool_bytes ")).toBe(7);
+  expect(value("loopledger_ledger_bytes ")).toBe(12_345_678);
   expect(value("loopledger_finality_seconds_count")).toBeGreaterThanOrEqual(1);
   const refused = 'loopledger_transactions_refused_total{source="';
   expect(value(`${refused}http",code="TRANSACTION_SENDER_UNKNOWN"}`)).toBe(1);

@@ -1,4 +1,4 @@
-/** Claims about the table of validators that `node status` prints: who is late, passed over, off. */
+/** Claims about what `node status` prints: the ledger on disk; validators late, passed over, off. */
 import { afterAll, expect, it } from "vitest";
 import type { NodeStatus } from "../../../src/api/api-node.ts";
 import { type RunningApi, startApi } from "../../../src/api/server.ts";
@@ -13,20 +13,24 @@ afterAll(() => Promise.all(running.map((api) => api.stop())));
 
 /** A node at height 5 that says this of its four validators, itself the first. */
 async function shown(...changes: Partial<Row>[]): Promise<Record<string, string>[]> {
+  return tableIn(await printed({}, changes));
+}
+
+async function printed(change: Partial<NodeStatus>, changes: Partial<Row>[] = []): Promise<string> {
   const node = new FakeNode();
   for (let height = 1; height <= 5; height += 1) node.mine();
   const { api } = node;
   const status = () => {
     const now = api.status();
     const validators = now.validators.map((row, index) => ({ ...row, ...changes[index] }));
-    return { ...now, validators };
+    return { ...now, validators, ...change };
   };
   const options = { host: "127.0.0.1", port: 0, log: silentLog };
   const served = await startApi({ node: { ...api, status }, ...options });
   running.push(served);
   const { code, out, err } = await runCli("node", "status", "--url", served.url);
   expect({ code, err }).toEqual({ code: 0, err: "" });
-  return tableIn(out);
+  return out;
 }
 
 /** Reads the table after the empty line: what stands under each heading. */
@@ -42,6 +46,11 @@ function tableIn(out: string): Record<string, string>[] {
     ),
   );
 }
+
+it("says how much the ledger takes on disk", async () => {
+  expect(await printed({})).toMatch(/^on disk {5}12\.3 MB$/m);
+  expect(await printed({ ledgerBytes: undefined })).toMatch(/^on disk {5}not measured$/m);
+});
 
 it("says who is late with its votes, and by how much", async () => {
   const rows = await shown(
