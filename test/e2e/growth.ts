@@ -3,12 +3,15 @@
  * they are proven final by one who has the genesis only.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { expect } from "vitest";
 import { parse } from "yaml";
+import { administratorRole } from "../../src/base/format/genesis.ts";
 import type { JsonValue } from "../../src/base/format/json.ts";
 import type { ValidatorChange } from "../../src/base/format/validator-change.ts";
 import type { Signer } from "../../src/base/keys.ts";
 import { limits } from "../../src/base/limits.ts";
+import { quorumSize } from "../../src/base/proof/certificate.ts";
 import { devnetKeyFile } from "../../src/cli/devnet/layout.ts";
 import { LedgerClient } from "../../src/client/client.ts";
 import { trustOf } from "../../src/client/finality.ts";
@@ -27,7 +30,7 @@ export function until(what: string, condition: () => Promise<boolean>): Promise<
 /** A devnet with one founder whose set of validators changes. */
 export class Growth {
   readonly #devnet: TestDevnet;
-  readonly #administrator: Signer;
+  readonly #administrators: readonly Signer[];
   #isLoaded = true;
   #sent = 0;
   #load: Promise<void> = Promise.resolve();
@@ -37,34 +40,49 @@ export class Growth {
     const [founder] = devnet.nodes as readonly [TestNode];
     founder.start();
     await founder.ready();
-    const directory = `${devnet.directory}/devnet`;
-    const file = devnetKeyFile(directory, `${founder.name}-administrator`);
-    const passphrase = readFileSync(`${directory}/passphrase`, "utf8").trim();
-    const { signer } = await openKeyFile({ file, passphrase });
+    const administrators = await administratorsOf(devnet);
     await registerMeter(devnet, meter);
-    const growth = new Growth(devnet, signer);
+    const growth = new Growth(devnet, administrators);
     growth.#load = growth.#report();
     // Whoever ends the load hears of its failure; until then it is no unhandled one.
     growth.#load.catch(() => undefined);
     return growth;
   }
 
-  private constructor(devnet: TestDevnet, administrator: Signer) {
+  private constructor(devnet: TestDevnet, administrators: readonly Signer[]) {
     this.#devnet = devnet;
-    this.#administrator = administrator;
+    this.#administrators = administrators;
   }
 
   get up(): readonly TestNode[] {
     return this.#devnet.nodes.filter((node) => node.isRunning);
   }
 
-  /** Has a change approved by the only administrator, which is a quorum. */
+  /** Has a change approved by a quorum of the administrators: fewer change nothing. */
   async approve(change: ValidatorChange): Promise<void> {
+    const before = await this.knownIds();
+    const quorum = this.#administrators.slice(0, quorumSize(this.#administrators.length));
+    for (const [index, signer] of quorum.entries()) {
+      if (index > 0) expect(await this.knownIds()).toEqual(before);
+      await this.#approveAs(signer, change);
+    }
+    await until("the change has taken effect", async () => {
+      return !isDeepStrictEqual(await this.knownIds(), before);
+    });
+  }
+
+  /** Ids of members and of candidates. */
+  async knownIds() {
+    const { members, candidates } = await this.#client().members();
+    return { members: members.map(({ id }) => id), candidates: candidates.map(({ id }) => id) };
+  }
+
+  async #approveAs(signer: Signer, change: ValidatorChange): Promise<void> {
     const { trust } = this.#devnet;
     const args = { change: change as unknown as JsonValue };
     const call = { contract: "system", method: "approveChange", args };
     const { receipt } = await this.#client().submitAndWait(call, {
-      signer: this.#administrator,
+      signer,
       trust,
       gasLimit: limits.callGasMin,
       timeoutMs: 120_000,
@@ -145,6 +163,19 @@ export class Growth {
       this.#sent += 1;
     }
   }
+}
+
+/** Opens the keys of the administrators that the genesis names. */
+function administratorsOf({ directory, genesis }: TestDevnet): Promise<Signer[]> {
+  const folder = `${directory}/devnet`;
+  const passphrase = readFileSync(`${folder}/passphrase`, "utf8").trim();
+  const administrators = genesis.accounts.filter(({ roles }) => roles.includes(administratorRole));
+  return Promise.all(
+    administrators.map(async ({ name }) => {
+      const file = devnetKeyFile(folder, name);
+      return (await openKeyFile({ file, passphrase })).signer;
+    }),
+  );
 }
 
 /** What an administrator writes of a node, from its files. */

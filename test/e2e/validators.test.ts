@@ -1,7 +1,7 @@
 /**
  * Validators of a running ledger of real processes change: one founder becomes three validators by
- * the commands of an administrator, and the founder leaves. `test/deep/validators.test.ts` goes to
- * seven and back.
+ * the commands of two of three administrators, and the founder leaves. One alone changes nothing.
+ * `test/deep/validators.test.ts` goes to seven and back.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Members } from "../../src/client/schemas.ts";
@@ -10,20 +10,41 @@ import { runCli } from "../helpers/run-cli.ts";
 import { candidateOf, Growth, until } from "./growth.ts";
 
 describe("a ledger that begins with one validator", { timeout: 240_000 }, () => {
-  const devnet = useDevnet({ nodeCount: 3, founders: 1, isDown: true });
+  const devnet = useDevnet({ nodeCount: 3, founders: 1, administrators: 3, isDown: true });
   let growth: Growth;
   beforeAll(async () => {
     growth = await Growth.start(devnet());
   }, 60_000);
   afterAll(() => growth?.abandon());
 
-  /** Runs a command as the founder's administrator and returns what it printed. */
-  const run = async (...words: readonly string[]) => {
-    const key = `${devnet().node(0).name}-administrator`;
+  /** Runs a command as one of the administrators and returns what it printed. */
+  const runAs = async (index: number, ...words: readonly string[]) => {
+    const key = `${devnet().node(index).name}-administrator`;
     const dir = `${devnet().directory}/devnet`;
     const needsKey = words[1] !== "list";
     const more = [...(needsKey ? ["--key", key] : []), "--dir", dir, "--json"];
     return runCli(...words, ...more, "--url", devnet().node(0).url);
+  };
+  const run = (...words: readonly string[]) => runAs(0, ...words);
+  /** Has a command run by one administrator, which changes nothing, and by a second one. */
+  const approveTwice = async (...words: readonly string[]) => {
+    const before = await growth.knownIds();
+    const first = JSON.parse((await runAs(0, ...words)).out);
+    expect(first).toMatchObject({ applied: false, approvals: 1 });
+    expect(await growth.knownIds()).toEqual(before);
+    const again = await runAs(0, ...words);
+    expect(again.err).toContain("SYSTEM_CHANGE_APPROVED_BEFORE");
+    const { approvalsNeeded, changes } = JSON.parse(
+      (await run("validator", "list")).out,
+    ) as Members;
+    expect(approvalsNeeded).toBe(2);
+    expect(changes.map(({ id, approvedBy }) => [id, approvedBy.length])).toEqual([
+      [first.change, 1],
+    ]);
+    expect(await growth.knownIds()).toEqual(before);
+    const second = JSON.parse((await runAs(2, ...words)).out);
+    expect(second).toMatchObject({ change: first.change, applied: true });
+    expect(await growth.knownIds()).not.toEqual(before);
   };
 
   it("takes up two at once, as soon as their nodes said that they are ready", async () => {
@@ -32,16 +53,14 @@ describe("a ledger that begins with one validator", { timeout: 240_000 }, () => 
       node.start();
       const { id, validatorKey, peerKey, address } = await candidateOf(node);
       const admit = ["validator", "admit", "--id", id, "--validator-key", validatorKey];
-      const { code } = await run(...admit, "--peer-key", peerKey, "--address", address ?? "");
-      expect(code).toBe(0);
+      await approveTwice(...admit, "--peer-key", peerKey, "--address", address ?? "");
     }
     await until("the list shows that they are ready", async () => {
       const { candidates } = JSON.parse((await run("validator", "list")).out) as Members;
       return candidates.length === 2 && candidates.every(({ ready }) => ready !== null);
     });
     const ids = joining.map(({ name }) => name).join(",");
-    const added = await run("validator", "add", ids);
-    expect(JSON.parse(added.out)).toMatchObject({ applied: true });
+    await approveTwice("validator", "add", ids);
     await growth.decidesWith(3);
   });
 

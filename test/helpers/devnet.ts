@@ -15,7 +15,12 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { parse, stringify } from "yaml";
 import { didOf } from "../../src/base/format/did.ts";
-import { type Genesis, genesisBlock, parseGenesis } from "../../src/base/format/genesis.ts";
+import {
+  administratorRole,
+  type Genesis,
+  genesisBlock,
+  parseGenesis,
+} from "../../src/base/format/genesis.ts";
 import type { Signer } from "../../src/base/keys.ts";
 import { type Devnet, type DevnetNode, devnetKeyFile } from "../../src/cli/devnet/layout.ts";
 import { makeDevnet } from "../../src/cli/devnet/make.ts";
@@ -44,6 +49,8 @@ export type DevnetOptions = {
   readonly extraAccounts?: readonly (readonly string[])[];
   /** So many of the nodes are members of the genesis; the others are `joining`. */
   readonly founders?: number;
+  /** So many of the nodes bring an administrator; default: the founders. */
+  readonly administrators?: number;
   /** Ledger parameters other than the defaults. */
   readonly parameters?: Partial<Genesis["parameters"]>;
   /** Lines added to every node's configuration. */
@@ -336,8 +343,9 @@ export function pause(ms: number): Promise<void> {
 /** The keys' chain is the file's: extras need another genesis, before any node has started. */
 async function withExtras(
   devnet: Devnet,
-  { contracts = [], extraAccounts = [], founders, parameters, config }: DevnetOptions,
+  options: DevnetOptions,
 ): Promise<{ genesis: Genesis; extra: Signer[] }> {
+  const { contracts = [], extraAccounts = [], founders, parameters, config } = options;
   const genesis = parseGenesis(readFileSync(devnet.genesisFile, "utf8"));
   const extra = extraAccounts.map((_, index) =>
     nativeSigner(Buffer.alloc(32, `loopledger test ${index}`)),
@@ -348,9 +356,8 @@ async function withExtras(
   if (contracts.length + extra.length === 0 && isAsMade) return { genesis, extra };
   const { name, timestampMs, devices } = genesis;
   const members = genesis.members.slice(0, founders);
-  const ids = members.map(({ id }) => id);
-  const accounts = genesis.accounts.filter(({ member: of }) => ids.includes(of));
   const member = members[0]?.id ?? "";
+  const accounts = accountsOf(genesis, founders, options.administrators);
   const added = extra.map((signer, index) => ({
     did: didOf(signer.publicKey),
     member,
@@ -367,6 +374,22 @@ async function withExtras(
   await writeFile(devnet.genesisFile, JSON.stringify(made));
   if (founders !== undefined) await writeJoining(devnet, genesis.members, founders);
   return { genesis: made, extra };
+}
+
+/** Those of founders stay; an administrator of a node that joins is of the first founder. */
+function accountsOf(
+  { accounts, members }: Genesis,
+  founders = members.length,
+  administrators = founders,
+): Genesis["accounts"] {
+  const first = members[0]?.id ?? "";
+  const placeOf = (id: string) => members.findIndex((one) => one.id === id);
+  return accounts.flatMap((account) => {
+    const place = placeOf(account.member);
+    const isAdministrator = account.roles.includes(administratorRole);
+    if (place >= (isAdministrator ? administrators : founders)) return [];
+    return [place < founders ? account : { ...account, member: first }];
+  });
 }
 
 /** Founders know each other only; who joins knows the first of them, and the ledger the rest. */
