@@ -167,6 +167,10 @@ export const limits = {
   gossipMessageIdsMax: 1_000,
   /** Subscriptions, messages and control parts in one gossip message. */
   gossipRpcPartsMax: 256,
+  /** Longest time a peer may ask to be left out of the mesh; also our own, as everywhere. */
+  gossipBackoffMsMax: 60_000,
+  /** Topics a peer may announce beside the ledger's; an honest one has no other. */
+  gossipForeignTopicsMax: 1_024,
   /** Frames of one peer under validation; more are dropped, not queued. */
   gossipPendingBytesMax: 8 * mebibyte,
   /** Bytes that gossip may owe one slow peer before its stream is broken. */
@@ -183,7 +187,7 @@ export const limits = {
   handshakeTimeoutMs: 5_000,
   redialMsMin: 100,
   redialMsMax: 2_000,
-  /** A peer that sent an oversize frame is kept out this long. */
+  /** A peer that sent an oversize frame or a flood of topics is kept out this long. */
   peerSuspensionMs: 5_000,
   /** Sync requests served at once, to one peer and to all, and the rate for one peer. */
   syncConcurrencyPeerMax: 2,

@@ -9,18 +9,19 @@
  * the peer that passed the frame on.
  *
  * Every limit is written out, because a limit under a wrong name is ignored in silence
- * (js-libp2p #3520); test/e2e/p2p/gossip-limits.test.ts shows of topics, message size, messages
- * and announced ids that they hold.
+ * (js-libp2p #3520); test/e2e/p2p/gossip-limits.test.ts shows of message size, messages and
+ * announced ids that they hold, gossip-abuse.test.ts of topics and back-offs.
  */
 import "./polyfill.ts";
-import { type GossipSub, gossipsub, StrictNoSign } from "@libp2p/gossipsub";
+import { type GossipSub, type gossipsub, StrictNoSign } from "@libp2p/gossipsub";
 import { type Identify, identify } from "@libp2p/identify";
-import type { Libp2p, PrivateKey, StreamMuxerFactory } from "@libp2p/interface";
+import type { Libp2p, PeerId, PrivateKey, StreamMuxerFactory } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { tcp } from "@libp2p/tcp";
 import { createLibp2p } from "libp2p";
 import { limits } from "../base/limits.ts";
 import type { Gate } from "./gate.ts";
+import { guardedGossip } from "./guarded-gossip.ts";
 import { guardedYamux } from "./muxer.ts";
 
 /** The services of the host. */
@@ -37,6 +38,8 @@ type HostOptions = {
   readonly gate: Gate;
   /** The only topic there is. */
   readonly topic: string;
+  /** A peer announced more other topics than any honest one does. */
+  readonly onTopicFlood?: (peer: PeerId) => void;
   /** Wraps the muxer, so that a test sees when one is made. */
   readonly wrapMuxer?: (factory: StreamMuxerFactory) => StreamMuxerFactory;
 };
@@ -45,6 +48,7 @@ type HostOptions = {
 export async function createHost(options: HostOptions): Promise<Host> {
   const wrap = options.wrapMuxer ?? ((factory: StreamMuxerFactory) => factory);
   const makeMuxer = guardedYamux(muxerLimits);
+  const { topic, onTopicFlood = () => undefined } = options;
   return createLibp2p<HostServices>({
     start: false,
     privateKey: options.privateKey,
@@ -59,7 +63,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     connectionMonitor: { pingInterval: 10_000, pingTimeout: { minTimeout: 10_000 } },
     services: {
       identify: identify({ timeout: limits.handshakeTimeoutMs, maxMessageSize: 8_192 }),
-      pubsub: gossipsub(gossipOptions(options.topic)),
+      pubsub: guardedGossip(gossipOptions(topic), { topic, onTopicFlood }),
     },
   });
 }
@@ -111,6 +115,7 @@ function gossipOptions(topic: string): Parameters<typeof gossipsub>[0] {
     Dlazy: 3,
     heartbeatInterval: 1_000,
     seenTTL: 60_000,
+    pruneBackoff: limits.gossipBackoffMsMax,
     maxInboundStreams: 2,
     maxOutboundStreams: 2,
     maxInboundDataLength: limits.gossipRpcBytesMax,

@@ -102,10 +102,15 @@ export class Network {
     for (const address of options.listen) parseAddress(address);
     const gate = new Gate(options.allowedPeerKeys);
     const { listen } = options;
-    const host = await createHost({ privateKey, listen, gate, topic: topicOf(options.chainId) });
+    const topic = topicOf(options.chainId);
+    const onTopicFlood = (peerId: PeerId): void => {
+      const peer = peerKeyOf(peerId);
+      if (peer !== undefined) network.suspendPeer(peer, "flood of gossip topics");
+    };
+    const host = await createHost({ privateKey, listen, gate, topic, onTopicFlood });
     const ownKey = peerKeyOf(host.peerId) as PublicKey;
     const counters = zeroCounters();
-    const network = new Network(options, { host, gate, counters, ownKey });
+    const network: Network = new Network(options, { host, gate, counters, ownKey });
     await network.#start();
     return network;
   }
