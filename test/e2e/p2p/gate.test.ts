@@ -11,9 +11,20 @@ import { limits } from "../../../src/base/limits.ts";
 import { Gate } from "../../../src/p2p/gate.ts";
 import { createHost } from "../../../src/p2p/host.ts";
 import { privateKeyOf } from "../../../src/p2p/identity.ts";
-import { keyOf, seedOf, startNode, startNodes, startRaw, stopAll, until } from "./helpers.ts";
+import {
+  keyOf,
+  type Node,
+  seedOf,
+  startNode,
+  startNodes,
+  startRaw,
+  stopAll,
+  until,
+} from "./helpers.ts";
 
 afterEach(stopAll);
+
+const pendingMax = limits.connectionsPendingMax;
 
 it("an unknown peer is refused before a muxer exists, a member gets one", async () => {
   const gate = new Gate([await keyOf(1)]);
@@ -74,35 +85,62 @@ it("a suspended peer is refused until its time is over", async () => {
   expect([gate.allows("a"), gate.allows("b")]).toEqual([true, false]);
 });
 
-it("hundreds of half-open handshakes are cut off while members go on", async () => {
-  const [first, second] = await startNodes(2);
-  const port = Number(/tcp\/(\d+)/.exec(first?.address as string)?.[1]);
-  const sockets: Socket[] = [];
-  let open = 0;
-  for (let count = 0; count < 300; count += 1) {
-    const socket = connect(port, "127.0.0.1");
-    socket.on("connect", () => {
-      open += 1;
+/** A stranger that begins a noise handshake, and says nothing more once its turn has come. */
+class HalfOpen {
+  readonly #socket: Socket;
+  isOpen = false;
+  isCut = false;
+  bytesReceived = 0;
+
+  constructor(port: number) {
+    this.#socket = connect(port, "127.0.0.1");
+    this.#socket.on("connect", () => {
+      this.isOpen = true;
+      for (const name of ["/multistream/1.0.0", "/noise"]) {
+        this.#socket.write(Buffer.from(`${String.fromCharCode(name.length + 1)}${name}\n`));
+      }
+      // The first message of the pattern XX is an ephemeral key.
+      this.#socket.write(Buffer.concat([Buffer.from([0, 32]), Buffer.alloc(32, 9)]));
     });
-    socket.on("error", () => undefined);
-    socket.on("close", () => {
-      open -= 1;
+    this.#socket.on("data", ({ length }) => {
+      this.bytesReceived += length;
     });
-    sockets.push(socket);
+    this.#socket.on("error", () => undefined);
+    this.#socket.on("close", () => {
+      this.isOpen = false;
+      this.isCut = true;
+    });
   }
+
+  end(): void {
+    this.#socket.destroy();
+  }
+}
+
+it("1,000 half-open handshakes cost little, and known peers come and talk meanwhile", async () => {
+  const [first, second] = (await startNodes(2)) as [Node, Node];
+  const third = await startNode(2, []);
+  const port = Number(/tcp\/(\d+)/.exec(first.address)?.[1]);
+  const beforeBytes = process.memoryUsage().rss;
+  const strangers = Array.from({ length: 1_000 }, () => new HalfOpen(port));
   try {
-    const rest = limits.connectionsPendingMax;
-    const cut = () => sockets.filter(({ destroyed }) => destroyed).length;
+    const held = () => strangers.filter(({ isOpen }) => isOpen);
     // Well before the time-out of a handshake, which cuts the few.
     await until(
-      () => cut() >= sockets.length - rest && open <= rest,
+      () => strangers.every(({ isOpen, isCut }) => isOpen || isCut) && held().length <= pendingMax,
       "all but a few are cut",
       3_000,
     );
-    second?.network.broadcast(Uint8Array.of(1));
-    await until(() => first?.recorder.messages.length === 1, "members talk");
+    await until(() => held().every((each) => each.bytesReceived > 96), "their turn has come");
+    expect(process.memoryUsage().rss - beforeBytes).toBeLessThan(40 * 1024 * 1024);
+    first.network.setPeers([{ peerKey: third.key, address: third.address }]);
+    await until(() => first.network.connectedPeers().length === 2, "a known peer is connected");
+    second.network.broadcast(Uint8Array.of(1));
+    await until(() => first.recorder.messages.length === 1, "members talk");
+    // All this was while strangers hung on.
+    expect(held().length).toBeGreaterThan(0);
   } finally {
-    for (const socket of sockets) socket.destroy();
+    for (const stranger of strangers) stranger.end();
   }
 });
 
