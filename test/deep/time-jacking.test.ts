@@ -7,15 +7,14 @@
 import { expect, it } from "vitest";
 import { limits } from "../../src/base/limits.ts";
 import { validatorKey, worldStartMs } from "../sim/world/chain.ts";
+import { fixedPlan, honestOffsetMs } from "../sim/world/fixed-plan.ts";
 import { messageIn, type Trick } from "../sim/world/liar.ts";
-import { faultKinds, type Plan, planOf, reduced } from "../sim/world/plan.ts";
+import type { Plan } from "../sim/world/plan.ts";
 import { runWorld } from "../sim/world/world.ts";
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const seed = 14;
-/** Honest clocks are off by so much: they do not agree to the millisecond either. */
-const honestOffsetMs = 400;
 /** Frames take some milliseconds, votes that were lost a round or two; then a block is decided. */
 const decisionMsMax = 4_000;
 
@@ -25,19 +24,14 @@ function planWith(
   offsetsMs: readonly number[],
   tricks: readonly Trick[] = [],
 ): Plan {
-  const base = reduced(planOf(seed), { without: new Set(faultKinds), safetyMs: 3_000 });
   const firstOff = count - offsetsMs.length;
-  const indexes = Array.from({ length: count }, (_, index) => index);
-  return {
-    ...base,
-    ...{ count, actions: [], leftFaulty: 0, heartbeatMs: 5_000, submitEveryMs: 500 },
-    rates: { ...base.rates, delayMsMin: 5, delayMsMax: 20 },
+  const { clockOffsetsMs } = fixedPlan(seed, count);
+  return fixedPlan(seed, count, {
     liars: offsetsMs.map((_, place) => ({ index: firstOff + place, tricks })),
-    startDelaysMs: indexes.map(() => 0),
-    clockOffsetsMs: indexes.map(
-      (index) => offsetsMs[index - firstOff] ?? (index % 2 === 0 ? 1 : -1) * honestOffsetMs,
+    clockOffsetsMs: clockOffsetsMs.map(
+      (offsetMs, index) => offsetsMs[index - firstOff] ?? offsetMs,
     ),
-  };
+  });
 }
 
 it.each<[string, Plan]>([

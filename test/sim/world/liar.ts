@@ -11,6 +11,7 @@
  * | wrongBlocks | proposals that break one rule of blocks |
  * | flood | huge rounds, far heights, bytes that mean nothing, transactions nobody signed |
  * | otherChain | messages of another chain signed with the keys of all validators |
+ * | twoProposals | two proposals to all, of two blocks, in either order; in fixed plans only |
  * | syncLies | wrong heights; blocks with holes, altered, or with made-up certificates; snapshot-lies.ts |
  */
 import { type Block, blockOf, encodeBlock } from "../../../src/base/format/block.ts";
@@ -41,6 +42,7 @@ import { lyingSnapshots } from "./snapshot-lies.ts";
 /** One way of lying. */
 export type Trick =
   | "equivocate"
+  | "twoProposals"
   | "silence"
   | "staleClaims"
   | "wrongBlocks"
@@ -62,7 +64,7 @@ export type LiarOptions = {
   send(to: number, frame: Uint8Array): void;
   publish(transactions: readonly Uint8Array[]): void;
   /** A lie was told. */
-  onLie(trick: Trick): void;
+  onLie(trick: Exclude<Trick, "twoProposals">): void;
 };
 
 /** Messages of others that are kept for later use. */
@@ -127,6 +129,10 @@ export class Liar implements Mask {
   #broadcast(frame: Uint8Array): void {
     const message = messageIn(frame);
     if (message !== undefined) this.#note(message);
+    if (message?.kind === "proposal" && this.#tricks.has("twoProposals")) {
+      this.#proposeTwo(frame, message);
+      return;
+    }
     for (const to of this.#others()) {
       if (this.#deaf.has(to)) this.#options.onLie("silence");
       if (this.#deaf.has(to)) continue;
@@ -169,6 +175,17 @@ export class Liar implements Mask {
     if (!random.chance(0.5)) return [frame];
     this.#options.onLie("equivocate");
     return [this.#proposalOf(proposal, twin)];
+  }
+
+  /** As a twin does: an instance of the same key somewhere else made another block. */
+  #proposeTwo(frame: Uint8Array, proposal: ProposalMessage): void {
+    const { header, transactions } = proposal.block;
+    const twin = blockOf({ ...header, timestampMs: header.timestampMs + 1 }, transactions);
+    const other = this.#proposalOf(proposal, twin);
+    this.#options.onLie("equivocate");
+    for (const to of this.#others())
+      for (const said of to % 2 === 0 ? [frame, other] : [other, frame])
+        this.#options.send(to, said);
   }
 
   #versionsOfRoundChange(frame: Uint8Array, change: RoundChangeMessage): Uint8Array[] {
