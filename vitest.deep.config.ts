@@ -6,7 +6,7 @@ const deep = (names: readonly string[]) => names.map((name) => `test/deep/${name
 /** What computes on one core and has no bounds of time: two files at a time. */
 const computing = [
   ...deep(["codec-fuzz", "disk-damage", "disk-kills", "model", "node-versions", "removed-fixes"]),
-  ...deep(["snapshot-liars", "twins"]),
+  ...deep(["signing-cuts", "snapshot-liars", "time-jacking", "twins", "two-proposals"]),
   "test/e2e/store-kill.test.ts",
   "test/e2e/replay-kill.test.ts",
   "test/unit/ledger/verify-chain.test.ts",
