@@ -12,7 +12,7 @@ import { readEquivocations } from "../ledger/system/report-equivocation.ts";
 import type { Network } from "../p2p/network.ts";
 import type { ChainFollower } from "./chain-follower.ts";
 import { clockReasons } from "./clock-reasons.ts";
-import type { NodeConfig } from "./config.ts";
+import { checkpointOf, type NodeConfig } from "./config.ts";
 import type { ConsensusDriver } from "./consensus-driver.ts";
 import { exportBillEvidence } from "./export-evidence.ts";
 import type { LedgerSize } from "./ledger-size.ts";
@@ -108,6 +108,7 @@ function notReadyReasons(parts: ShownParts): string[] {
   return [
     ...votingReasons(parts),
     ...storageReasons(parts),
+    ...checkpointReasons(parts),
     ...(hasLooked || isAlone ? [] : ["the heights of the peers are not known yet"]),
     ...(catchingUp ? [`catching up with height ${claimedHeight}`] : []),
     ...(catchingUp && parts.follower.prunedPeers > 0
@@ -138,6 +139,13 @@ function storageReasons({ storage, store }: ShownParts): string[] {
   if (damage !== undefined)
     reasons.push(`the ledger store is damaged, a restart repairs it: ${damage.message}`);
   return reasons;
+}
+
+/** Below its checkpoint a node cannot know yet whether it was led onto a fork. */
+function checkpointReasons({ config, store }: ShownParts): string[] {
+  const height = checkpointOf(config)?.height ?? 0;
+  if (store.tip.height >= height) return [];
+  return [`the block of the checkpoint, ${height}, is not here yet`];
 }
 
 /** Tells whether this node's key votes now: a candidate's does not yet. */

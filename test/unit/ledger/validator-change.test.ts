@@ -15,6 +15,7 @@ import { silentLog } from "../../../src/base/log.ts";
 import { ValidatorSets } from "../../../src/base/proof/validator-sets.ts";
 import { Ledger } from "../../../src/ledger/ledger.ts";
 import { createExecute } from "../../../src/ledger/replay.ts";
+import type { Checkpoint } from "../../../src/ledger/snapshot-verify.ts";
 import { LedgerStore } from "../../../src/ledger/store.ts";
 import { verifyChain } from "../../../src/ledger/verify-chain.ts";
 import { Membership } from "../../../src/node/membership.ts";
@@ -26,11 +27,10 @@ import { administrators, keysOf, noSandbox, systemGenesis } from "./system-fixtu
 const genesis = genesisBlock(systemGenesis());
 const clock = { timeMs: 1_700_000_001_000, nowMs: () => clock.timeMs };
 
-async function openLedger() {
-  const database = memoryDatabase();
+async function openLedger(checkpoint?: Checkpoint, database = memoryDatabase()) {
   const store = await LedgerStore.open({ database, genesis, log: silentLog });
   const parts = { store, genesis, verifier: nativeVerifier, caller: noSandbox, clock };
-  const ledger = await Ledger.open({ ...parts, log: silentLog });
+  const ledger = await Ledger.open({ ...parts, log: silentLog, checkpoint });
   return { ledger, store, database };
 }
 
@@ -140,6 +140,74 @@ describe("a change of the validators", () => {
     const options = { database, genesis, verifier: nativeVerifier, execute };
     const verdict = await verifyChain(options);
     expect(verdict.summary).toContain("valid up to 4");
+  });
+});
+
+describe("a fork with the stolen keys of a quorum that was removed", () => {
+  /** An honest chain that removes three of four, and another past made with their keys. */
+  async function fork() {
+    const honest = await openLedger();
+    const forger = await openLedger();
+    const first = await heartbeat(honest.ledger, [1, 2, 3]);
+    const shared = { block: first, certificate: certify(first, [1, 2, 3], forger.ledger) };
+    const startMs = clock.timeMs;
+    const forged = [shared];
+    await forger.ledger.append(shared.block, shared.certificate);
+    const before = honest.ledger.validators();
+    const second = await removeAll(honest.ledger, ["n3", "n4"], [1, 2, 3]);
+    const change = {
+      block: second,
+      certificate: certify(second, [1, 2, 3], { validators: () => before }),
+    };
+    await heartbeat(honest.ledger, [1, 2]);
+    await removeAll(honest.ledger, ["n2"], [1, 2]);
+    const { hash, header } = await heartbeat(honest.ledger, [1]);
+    const checkpoint = { height: header.height, hash };
+    await heartbeat(honest.ledger, [1]);
+    const endMs = clock.timeMs;
+    clock.timeMs = startMs;
+    for (let count = 0; count < 5; count += 1) {
+      const block = await heartbeat(forger.ledger, [2, 3, 4]);
+      forged.push({ block, certificate: certify(block, [2, 3, 4], forger.ledger) });
+    }
+    clock.timeMs = Math.max(endMs, clock.timeMs);
+    return { honest: [shared, change], forger, forged, checkpoint };
+  }
+
+  it("deceives a new node that knows the genesis only, not one with a trusted checkpoint", async () => {
+    const { forged, checkpoint } = await fork();
+    expect(checkpoint.height).toBe(5);
+    const deceived = await openLedger();
+    for (const { block, certificate } of forged) await deceived.ledger.append(block, certificate);
+    expect(deceived.ledger.tip.height).toBe(6);
+    const { ledger } = await openLedger(checkpoint);
+    for (const one of forged.slice(0, 4)) await ledger.append(one.block, one.certificate);
+    const { block, certificate } = forged[4] as (typeof forged)[0];
+    for (let again = 0; again < 2; again += 1)
+      await expect(ledger.append(block, certificate)).rejects.toThrow("LEDGER_CHECKPOINT_DIFFERS");
+    expect(ledger.tip.height).toBe(4);
+  });
+
+  it("does not deceive a node that has followed the change", async () => {
+    const { honest, forged } = await fork();
+    const { ledger } = await openLedger();
+    for (const { block, certificate } of honest) await ledger.append(block, certificate);
+    const { block, certificate } = forged[2] as (typeof forged)[0];
+    await expect(ledger.append(block, certificate)).rejects.toThrow("CERTIFICATE_INVALID");
+    expect(ledger.tip.height).toBe(2);
+  });
+
+  it("is refused where it lies, with the checkpoint: at the start of a node and by chain verify", async () => {
+    const { forger, checkpoint } = await fork();
+    await expect(openLedger(checkpoint, forger.database)).rejects.toThrow(
+      "LEDGER_CHECKPOINT_DIFFERS",
+    );
+    const { chainId } = genesis;
+    const execute = createExecute({ chainId, caller: noSandbox, verifier: nativeVerifier });
+    const options = { database: forger.database, genesis, verifier: nativeVerifier, execute };
+    expect((await verifyChain(options)).isValid).toBe(true);
+    const verdict = await verifyChain({ ...options, expect: checkpoint });
+    expect(verdict).toMatchObject({ isValid: false, firstBadHeight: 5 });
   });
 });
 

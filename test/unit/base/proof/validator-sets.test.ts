@@ -115,4 +115,17 @@ describe("evidence across a change of the validators", () => {
     const bundle = { ...evidenceOf(stale.chain), validatorChanges: [...stale.changes] };
     expect(judge(bundle).level).toBe("invalid");
   });
+
+  it("of a fork with the former set's keys is certified, and contradicts a trusted checkpoint", () => {
+    const forged = makeChain();
+    const entry = chain.at(-1) as (typeof chain)[number];
+    const { header, hash } = entry.block;
+    const bundle = encodeEvidence(evidenceOf(forged));
+    expect(verifyEvidence(bundle, { genesis, verifier: nativeVerifier }).level).toBe("certified");
+    const checkpoint = { height: header.height, hash };
+    const verdict = verifyEvidence(bundle, { genesis, verifier: nativeVerifier, checkpoint });
+    expect(verdict).toMatchObject({ ok: false, level: "invalid" });
+    const failed = verdict.checks.filter(({ ok }) => !ok).map(({ name }) => name);
+    expect(failed).toContain("checkpoint.hash");
+  });
 });
