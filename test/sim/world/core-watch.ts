@@ -27,7 +27,7 @@ function checkMemory(core: ConsensusState): void {
   // Rounds 16 above and below the own one.
   if (votes.size > 33) fail("rounds of votes", votes.size);
   for (const { prepares, commits } of votes.values())
-    if (prepares.size > count || commits.size > count) fail("votes of a round", prepares.size);
+    for (const { size } of [prepares, commits]) if (size > count) fail("votes of a round", size);
   if (roundChanges.size > count) fail("round changes", roundChanges.size);
   if (blocks.length > 4) fail("former blocks", blocks.length);
   if (future.size > 4 * count) fail("messages of the next height", future.size);

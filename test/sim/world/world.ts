@@ -8,6 +8,7 @@ import { isLedgerError } from "../../../src/base/errors.ts";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
 import { decodeSigningRecord } from "../../../src/base/format/signing-record.ts";
 import type { Appended } from "../../../src/ledger/ledger-types.ts";
+import { checkBlame } from "./blame.ts";
 import type { CalmMeasures } from "./calm.ts";
 import { validatorKey, worldGenesis } from "./chain.ts";
 import { Canon, Violation } from "./checkers.ts";
@@ -377,9 +378,9 @@ class World {
   }
 
   #onBlame(by: number, from: number): void {
-    const isHonest = (index: number) => this.#nodes[index]?.isLiar === false;
-    if (isHonest(by) && isHonest(from))
-      this.fail(new Violation("blame", `node ${by} refuses what node ${from} gossips`));
+    const [blaming, blamed] = [this.#nodes[by], this.#nodes[from]];
+    if (blaming === undefined || blamed === undefined) return;
+    this.#guard(() => checkBlame(blaming, blamed));
   }
 
   #guard(check: () => void): void {
