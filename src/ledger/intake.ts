@@ -5,7 +5,6 @@
  * Invariant: (1) every pending transaction was admissible on the present head, save that its time
  * may have run out.
  */
-import { setImmediate } from "node:timers/promises";
 import { isLedgerError, type LedgerError } from "../base/errors.ts";
 import { decodeWindow, windowKey } from "../base/format/replay-window.ts";
 import type { Transaction } from "../base/format/transaction.ts";
@@ -14,13 +13,10 @@ import type { PublicKey } from "../base/keys.ts";
 import type { Clock } from "../base/log.ts";
 import { passingRefusals, stateRefusal } from "./admission.ts";
 import type { Head } from "./head.ts";
-import type { FinalStatus, SenderInfo, Submission } from "./ledger-types.ts";
+import type { CheckPayer, FinalStatus, SenderInfo, Submission } from "./ledger-types.ts";
 import type { Mempool } from "./mempool.ts";
 import type { SystemEntries } from "./system-entries.ts";
 import type { VerifiedTransactions } from "./verified-transactions.ts";
-
-/** Transactions admitted between turns of the event loop when many come at once. */
-const admissionsPerTurn = 64;
 
 type Parts = {
   readonly mempool: Mempool;
@@ -41,9 +37,9 @@ export class Intake {
   }
 
   /** Admits signed bytes. @throws {LedgerError} Why they are refused. */
-  async submit(bytes: Uint8Array): Promise<Submission> {
+  async submit(bytes: Uint8Array, payer?: CheckPayer): Promise<Submission> {
     const { mempool, verified, clock, findFinal } = this.#parts;
-    const transaction = await verified.check(bytes);
+    const transaction = await verified.check(bytes, payer);
     const { id } = transaction;
     if (mempool.get(id) !== undefined) return { id, status: "pending", isNew: false };
     const refusal = this.#refusalOf(transaction, nextTimeMs(this.#parts.head(), clock.nowMs()));
@@ -59,16 +55,18 @@ export class Intake {
   }
 
   /** Admits many; refusals come back in their places. */
-  async submitAll(list: readonly Uint8Array[]): Promise<(Submission | LedgerError)[]> {
+  async submitAll(
+    list: readonly Uint8Array[],
+    payer?: CheckPayer,
+  ): Promise<(Submission | LedgerError)[]> {
     const results: (Submission | LedgerError)[] = [];
     for (const bytes of list) {
       try {
-        results.push(await this.submit(bytes));
+        results.push(await this.submit(bytes, payer));
       } catch (error) {
         if (!isLedgerError(error)) throw error;
         results.push(error);
       }
-      if (results.length % admissionsPerTurn === 0) await setImmediate();
     }
     return results;
   }

@@ -11,6 +11,14 @@ import type { AbsenceProof, InclusionProof } from "../base/proof/state-proof.ts"
 import type { ExecutedBlock } from "./executor.ts";
 import type { SenderEntry } from "./system-entries.ts";
 
+/** For whom transactions are checked. */
+export interface CheckPayer {
+  /** Returns when there is something to pay with. @throws {LedgerError} When that will never be. */
+  ready(): Promise<void>;
+  /** Does a piece of work and takes the time that it takes. */
+  pay<T>(work: () => T): T;
+}
+
 /** What became of bytes that were accepted. */
 export type Submission =
   | {

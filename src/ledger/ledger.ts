@@ -10,7 +10,7 @@
  * (4) Listeners hear of every appended block once, in order, after it is on disk.
  */
 import { AssertionError, assert } from "../base/assert.ts";
-import { isLedgerError, type LedgerError } from "../base/errors.ts";
+import { isLedgerError } from "../base/errors.ts";
 import type { Block } from "../base/format/block.ts";
 import type { GenesisBlock, LedgerParameters } from "../base/format/genesis.ts";
 import { canonicalJson } from "../base/format/json.ts";
@@ -32,6 +32,7 @@ import { type Head, nextHead, readHead } from "./head.ts";
 import { Intake, nextTimeMs } from "./intake.ts";
 import type {
   Appended,
+  CheckPayer,
   Divergence,
   EventPage,
   SenderInfo,
@@ -161,9 +162,9 @@ export class Ledger {
     return this.#intake.submit(bytes);
   }
 
-  /** Admits many, such as those of a gossip frame; refusals come back in their places. */
-  submitAll(list: readonly Uint8Array[]): Promise<(Submission | LedgerError)[]> {
-    return this.#intake.submitAll(list);
+  /** Admits many, at a peer's cost; refusals come back in their places. */
+  submitAll(list: readonly Uint8Array[], payer?: CheckPayer) {
+    return this.#intake.submitAll(list, payer);
   }
 
   /** Tells whether the next block has something to hold: a transaction, or a due heartbeat. */

@@ -4,9 +4,8 @@
  * like any other.
  *
  * Verification is asynchronous towards the caller (D21): it gives the event loop a turn between
- * slices, and may move to a worker without a change outside.
+ * slices (check-turns.ts), and may move to a worker without a change outside.
  */
-import { setImmediate } from "node:timers/promises";
 import { isLedgerError, LedgerError } from "../base/errors.ts";
 import {
   decodeTransaction,
@@ -16,9 +15,11 @@ import {
 import { type Hash, hashOf } from "../base/hash.ts";
 import type { Verifier } from "../base/keys.ts";
 import { limits } from "../base/limits.ts";
+import { blockUnitsPerTurn, CheckTurns, unitsOf } from "./check-turns.ts";
+import type { CheckPayer } from "./ledger-types.ts";
 
-/** Some 2 ms of verification. */
-const verificationsPerTurn = 32;
+/** For what this node does on its own account. */
+const nobody: CheckPayer = { ready: async () => {}, pay: (work) => work() };
 
 /** The stateless half of admission, with a bounded memory. */
 export class VerifiedTransactions {
@@ -27,8 +28,8 @@ export class VerifiedTransactions {
   readonly #bytesMax: number;
   /** In order of arrival, so the oldest goes first. */
   readonly #known = new Map<Hash, Transaction>();
+  readonly #turns = new CheckTurns();
   #bytes = 0;
-  #sinceTurn = 0;
 
   constructor(options: {
     readonly chainId: Hash;
@@ -44,33 +45,30 @@ export class VerifiedTransactions {
   /**
    * Decodes and verifies one transaction.
    *
+   * @param payer - Who waits and pays for it; default nobody.
    * @throws {LedgerError} of class `stateless`.
    */
-  async check(bytes: Uint8Array): Promise<Transaction> {
-    const known = this.#find(bytes);
+  async check(bytes: Uint8Array, payer: CheckPayer = nobody): Promise<Transaction> {
+    await payer.ready();
+    await this.#turns.take(unitsOf(bytes, true));
+    const known = payer.pay(() => this.#find(bytes));
     if (known !== undefined) return known;
-    const transaction = decodeTransaction(bytes);
-    if (transaction.chainId !== this.#chainId)
-      throw new LedgerError("TRANSACTION_CHAIN_MISMATCH", {
-        chainId: transaction.chainId,
-        expected: this.#chainId,
-      });
-    await this.#takeTurns();
-    if (!verifyTransaction(transaction, this.#verifier))
-      throw new LedgerError("TRANSACTION_SIGNATURE_INVALID", { id: transaction.id });
-    return transaction;
+    await this.#turns.take(unitsOf(bytes, false));
+    return payer.pay(() => this.#verify(bytes));
   }
 
-  /** Checks many; the refused ones come back as their errors, each in its place. */
+  /** Checks those of a block; the refused ones come back as their errors, each in its place. */
   async checkAll(list: readonly Uint8Array[]): Promise<(Transaction | LedgerError)[]> {
     const results: (Transaction | LedgerError)[] = [];
+    let unitsLeft = 0;
     for (const bytes of list) {
-      try {
-        results.push(await this.check(bytes));
-      } catch (error) {
-        if (!isLedgerError(error)) throw error;
-        results.push(error);
+      if (unitsLeft <= 0) {
+        await this.#turns.take(blockUnitsPerTurn, true);
+        unitsLeft = blockUnitsPerTurn;
       }
+      const known = this.#find(bytes);
+      unitsLeft -= unitsOf(bytes, known !== undefined);
+      results.push(known ?? this.#verified(bytes));
     }
     return results;
   }
@@ -96,10 +94,24 @@ export class VerifiedTransactions {
     return this.#known.get(hashOf(bytes));
   }
 
-  async #takeTurns(): Promise<void> {
-    this.#sinceTurn += 1;
-    if (this.#sinceTurn < verificationsPerTurn) return;
-    this.#sinceTurn = 0;
-    await setImmediate();
+  #verify(bytes: Uint8Array): Transaction {
+    const transaction = decodeTransaction(bytes);
+    if (transaction.chainId !== this.#chainId)
+      throw new LedgerError("TRANSACTION_CHAIN_MISMATCH", {
+        chainId: transaction.chainId,
+        expected: this.#chainId,
+      });
+    if (!verifyTransaction(transaction, this.#verifier))
+      throw new LedgerError("TRANSACTION_SIGNATURE_INVALID", { id: transaction.id });
+    return transaction;
+  }
+
+  #verified(bytes: Uint8Array): Transaction | LedgerError {
+    try {
+      return this.#verify(bytes);
+    } catch (error) {
+      if (isLedgerError(error)) return error;
+      throw error;
+    }
   }
 }

@@ -25,6 +25,7 @@ import type { NodeClock } from "./clock.ts";
 import { ConsensusDriver } from "./consensus-driver.ts";
 import { surface } from "./crash.ts";
 import { type ClockedSource, PeerClocks, type PeerStatus } from "./peer-clocks.ts";
+import { type Account, PeerPayers } from "./peer-payers.ts";
 import { Republisher } from "./republisher.ts";
 import { SeldomLog } from "./seldom.ts";
 import type { StorageGate } from "./storage-gate.ts";
@@ -114,6 +115,7 @@ export class NodeShell {
   readonly #parts: ShellParts;
   readonly #seldom: SeldomLog;
   readonly #budget: VerificationBudget;
+  readonly #payers: PeerPayers;
   /** When each member or candidate last got what is pending because it connected. */
   readonly #handedOverMs = new Map<PublicKey, number>();
   /** Who answered since the start and had nothing more; kept only while the tip is to be learnt. */
@@ -126,15 +128,17 @@ export class NodeShell {
     this.#parts = parts;
     this.#seldom = new SeldomLog(parts.log, () => timers.nowMs());
     this.#budget = new VerificationBudget(() => timers.nowMs());
-    this.intake = new TransactionIntake(parts.ledger);
     this.peerClocks = new PeerClocks({ clock: parts.clock, timers });
+    const accountOf = (peer: PublicKey) => this.#accountOf(peer);
+    this.#payers = new PeerPayers({ budget: this.#budget, timers, accountOf });
+    this.intake = new TransactionIntake(parts.ledger, (peer) => this.#payers.of(peer));
   }
 
   /** What to start the network with. */
   get handlers(): ShellHandlers {
     const { ledger, clock } = this.#parts;
     return {
-      onTransactions: (_from, transactions) => this.intake.judge(transactions),
+      onTransactions: (from, transactions) => this.intake.judge(from, transactions),
       onConsensusMessage: (from, frame) =>
         this.intake.receiveDirect(from, frame, (message) => this.#receive(from, message)),
       onPeerChange: (peer, isConnected) => {
@@ -186,6 +190,7 @@ export class NodeShell {
   async stop(): Promise<void> {
     const { republisher, follower, driver } = this.#whole();
     republisher.stop();
+    this.#payers.stop();
     // What waits for the disk gives up, or nothing would ever end here.
     this.#parts.storage?.stop();
     try {
@@ -300,11 +305,15 @@ export class NodeShell {
     return this.#budget.refused;
   }
 
-  #receive(from: PublicKey, message: Uint8Array): void {
+  /** Who is no validator has little to say: all of them share what one has. */
+  #accountOf(from: PublicKey): Account {
     const members = this.#parts.members();
-    // Who is no validator has nothing to say here: all of them share what one has.
     const payer = members.some(({ peer }) => peer === from) ? from : "others";
-    const share = shareOf(members.length);
+    return { payer, share: shareOf(members.length) };
+  }
+
+  #receive(from: PublicKey, message: Uint8Array): void {
+    const { payer, share } = this.#accountOf(from);
     if (this.#budget.spend(payer, share, () => this.#take(from, message))) return;
     const kind = `over budget: ${payer}`;
     this.#seldom.warn(kind, { from }, "consensus messages dropped: they take too much time");

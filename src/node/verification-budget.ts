@@ -4,7 +4,8 @@
  *
  * A bucket for each peer holds at most `burstMs` and fills by a share of the time that passes; work
  * for a peer is paid from its bucket afterwards, with the time it took. While a bucket is empty,
- * nothing of that peer is looked at: consensus sends again what matters.
+ * nothing of that peer is looked at: consensus sends again what matters. Its transactions wait, and
+ * leave half of the bucket to its consensus messages: an honest peer may hand over thousands.
  *
  * Invariants:
  *
@@ -13,6 +14,7 @@
  *     time together, at most.
  * (3) One peer's bucket never pays for another's.
  * (4) One piece of work costs at most `chargeMsMax`: what takes longer is a pause of this process.
+ * (5) Work that waits (`waitMs`) never uses up what work that is dropped may use at once.
  */
 import { faultyMax } from "../base/proof/certificate.ts";
 
@@ -20,6 +22,8 @@ import { faultyMax } from "../base/proof/certificate.ts";
 export const burstMs = 500;
 /** Most that one message is charged with. The dearest takes some 130 ms (docs/PERFORMANCE.md). */
 export const chargeMsMax = 250;
+/** What is left to messages that cannot wait. */
+const reserveMs = burstMs / 2;
 const shareMax = 0.2;
 const shareOfAll = 0.5;
 
@@ -50,19 +54,30 @@ export class VerificationBudget {
    * @returns Whether it was done.
    */
   spend(payer: string, share: number, work: () => void): boolean {
-    const startMs = this.#nowMs();
-    const leftMs = this.#leftMs(payer, share, startMs);
-    if (leftMs <= 0) {
+    if (this.#leftMs(payer, share, this.#nowMs()) <= 0) {
       this.refused += 1;
       return false;
     }
+    this.charge(payer, share, work);
+    return true;
+  }
+
+  /** Returns how long work that can wait has to, in milliseconds; 0 when it may be done. */
+  waitMs(payer: string, share: number): number {
+    const missingMs = reserveMs - this.#leftMs(payer, share, this.#nowMs());
+    return missingMs <= 0 ? 0 : Math.ceil(missingMs / share);
+  }
+
+  /** Does a piece of work at the cost of a payer, whatever is left to it. */
+  charge<T>(payer: string, share: number, work: () => T): T {
+    const startMs = this.#nowMs();
+    const leftMs = this.#leftMs(payer, share, startMs);
     try {
-      work();
+      return work();
     } finally {
       const costMs = Math.min(this.#nowMs() - startMs, chargeMsMax);
       this.#buckets.set(payer, { leftMs: leftMs - costMs, atMs: startMs });
     }
-    return true;
   }
 
   #leftMs(payer: string, share: number, nowMs: number): number {

@@ -12,7 +12,8 @@
  * (1) A transaction waits at most `gossipDelayMs`, and a frame holds at most
  *     `gossipFrameBytesTarget` bytes of transactions unless it holds only one.
  * (2) A malformed frame, or one with a transaction to reject, is not passed on, its sender blamed.
- * (3) At most `gossipPendingBytesMax` bytes of one peer are under validation.
+ * (3) At most `gossipPendingBytesMax` bytes of one peer are under validation, each
+ *     frame with `pendingEntryBytes` more.
  */
 import "./polyfill.ts";
 import { randomBytes } from "node:crypto";
@@ -50,6 +51,8 @@ type TransactionGossipOptions = {
 const frameVersion = 0;
 const saltBytes = 8;
 const headBytes = 1 + saltBytes;
+/** What a frame under validation takes beside its bytes, so that many small ones are not free. */
+const pendingEntryBytes = 1_024;
 
 /** Returns the bytes of one gossip frame. */
 export function encodeGossipFrame(
@@ -150,7 +153,8 @@ export class TransactionGossip {
     const from = peerKeyOf(peerId);
     if (from === undefined) return TopicValidatorResult.Reject;
     const { counters } = this.#options;
-    const pendingBytes = (this.#pendingBytes.get(from) ?? 0) + bytes.length;
+    const frameBytes = bytes.length + pendingEntryBytes;
+    const pendingBytes = (this.#pendingBytes.get(from) ?? 0) + frameBytes;
     if (pendingBytes > limits.gossipPendingBytesMax) {
       counters.gossipFramesDropped += 1;
       return TopicValidatorResult.Ignore;
@@ -162,7 +166,7 @@ export class TransactionGossip {
       if (verdict === TopicValidatorResult.Ignore) counters.gossipFramesIgnored += 1;
       return verdict;
     } finally {
-      const rest = (this.#pendingBytes.get(from) as number) - bytes.length;
+      const rest = (this.#pendingBytes.get(from) as number) - frameBytes;
       if (rest === 0) this.#pendingBytes.delete(from);
       else this.#pendingBytes.set(from, rest);
     }

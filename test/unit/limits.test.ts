@@ -28,6 +28,7 @@ import { signCall } from "../../src/client/client.ts";
 import { decodeDecided, encodeDecided } from "../../src/node/chain-follower.ts";
 import { directFrame, TransactionIntake } from "../../src/node/transaction-intake.ts";
 import { decodeGossipFrame, encodeGossipFrame } from "../../src/p2p/transactions.ts";
+import { freely } from "../helpers/freely.ts";
 import { post, type Served, serve, stopAll } from "./api/http.ts";
 import {
   build,
@@ -79,20 +80,22 @@ async function throughGossip(bytes: Uint8Array): Promise<string> {
   const { ledger } = await openNode(genesis);
   return codeIn(async () => {
     const list = decodeGossipFrame(encodeGossipFrame([bytes]));
-    expect(await new TransactionIntake(ledger).judge(list)).toEqual(["accept"]);
+    const intake = new TransactionIntake(ledger, () => freely);
+    expect(await intake.judge("peer", list)).toEqual(["accept"]);
   });
 }
 
 async function throughDirectFrame(bytes: Uint8Array): Promise<string> {
   const { ledger } = await openNode(genesis);
-  const intake = new TransactionIntake({
-    submitAll: async (list) => {
+  const sink = {
+    submitAll: async (list: readonly Uint8Array[]) => {
       const results = await ledger.submitAll(list);
       judged(results[0]);
       return results;
     },
     pendingTransactions: () => [],
-  });
+  };
+  const intake = new TransactionIntake(sink, () => freely);
   let judged: (result: unknown) => void = () => {};
   const result = new Promise<unknown>((resolve) => {
     judged = resolve;

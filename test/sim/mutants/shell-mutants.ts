@@ -27,6 +27,24 @@ export const shellMutants: readonly Mutant[] = [
     by: 'if (this.#chainId === "")',
   },
   {
+    name: "each that checks has turns of its own",
+    file: "ledger/check-turns.ts",
+    replace: "if (this.#left > 0 && queue.length === 0) this.#left -= units;",
+    by: "if (units > 0 && queue.length === 0) this.#left -= units;",
+  },
+  {
+    name: "frames of one peer judged at once",
+    file: "node/transaction-intake.ts",
+    replace: "await former?.catch(() => {});",
+    by: "void former?.catch(() => {});",
+  },
+  {
+    name: "checks of transactions not paid",
+    file: "node/peer-payers.ts",
+    replace: "pay: (work) => budget.charge(payer, share, work),",
+    by: "pay: (work) => work(),",
+  },
+  {
     name: "window not in the state",
     file: "ledger/executor.ts",
     replace: "this.#overlay.set(key, encodeWindow(this.#windowOf(sender)));",

@@ -1,9 +1,12 @@
 /** How much of its time a node gives to one peer, and that honest ones never come to the end of it. */
 import { describe, expect, it } from "vitest";
+import { encode } from "../../../src/base/format/codec.ts";
 import { claimMessage, encodeMessage } from "../../../src/base/format/message.ts";
+import { limits } from "../../../src/base/limits.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { faultyMax } from "../../../src/base/proof/certificate.ts";
 import type { Ledger } from "../../../src/ledger/ledger.ts";
+import type { CheckPayer } from "../../../src/ledger/ledger-types.ts";
 import { nativeVerifier } from "../../../src/node/native-crypto.ts";
 import { NodeShell } from "../../../src/node/shell.ts";
 import { directFrame } from "../../../src/node/transaction-intake.ts";
@@ -68,6 +71,28 @@ describe("the budget of a peer", () => {
     expect(chargeMsMax).toBeLessThan(burstMs);
   });
 
+  it("(5) leaves half of a burst to what cannot wait, whatever waits for its share", () => {
+    const { at, kept, spend } = budget();
+    let workMs = 0;
+    while (at.nowMs < 100_000) {
+      const waitMs = kept.waitMs("busy", 0.2);
+      at.nowMs += waitMs;
+      if (waitMs > 0) continue;
+      kept.charge("busy", 0.2, () => {
+        at.nowMs += 10;
+      });
+      workMs += 10;
+    }
+    expect(workMs / 100_000).toBeGreaterThan(0.195);
+    expect(workMs / 100_000).toBeLessThan(0.21);
+    let atOnceMs = 0;
+    while (spend("busy", 10)) atOnceMs += 10;
+    expect(atOnceMs).toBeGreaterThanOrEqual(burstMs / 2 - 10);
+    // Now both come out of the same bucket, which is empty.
+    expect(kept.waitMs("busy", 0.2)).toBeGreaterThan(1_000);
+    expect(kept.waitMs("honest", 0.2)).toBe(0);
+  });
+
   it("is full again after a rest, and never fuller", () => {
     const { at, spend } = budget();
     for (let tries = 0; tries < 1_000; tries += 1) spend("liar", 10);
@@ -110,6 +135,10 @@ describe("a node that one member floods", () => {
       ...{ chainId, tip: { height: 0, hash: "00".repeat(32) }, schedule: { proposers: keys } },
       ...{ validators: () => keys, hasWork: () => false, onAppend: () => () => {} },
       pendingTransactions: () => [],
+      async submitAll(list: readonly Uint8Array[], payer: CheckPayer) {
+        for (const _ of list) payer.pay(() => (extraMs += checkMs));
+        return list.map(() => ({ status: "pending" }));
+      },
     };
     let extraMs = 0;
     const shell = new NodeShell({
@@ -163,6 +192,21 @@ describe("a node that one member floods", () => {
     rest(1_000);
     vote("peer 0", 0, 1_000);
     expect(shell.messagesOverBudget).toBe(dropped);
+  });
+
+  it("takes the time of a peer's transactions from the same budget, by gossip and directly", async () => {
+    const { shell, vote, seen } = start(10);
+    const list = Array.from({ length: 80 }, () => new Uint8Array(limits.transactionBytesMin));
+    await shell.handlers.onTransactions("peer 0", list);
+    vote("peer 0", 0, 0);
+    shell.handlers.onConsensusMessage("peer 1", directFrame("transactions", encode([list])));
+    await new Promise((resolve) => setImmediate(resolve));
+    vote("peer 1", 1, 0);
+    await shell.handlers.onTransactions("candidate 1", list);
+    vote("candidate 2", 2, 0);
+    vote("peer 3", 3, 0);
+    expect(seen()).toEqual([undefined, undefined, undefined, 1]);
+    expect(shell.messagesOverBudget).toBe(3);
   });
 
   it("gives all that are no validators the share of one", () => {
