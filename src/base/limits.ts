@@ -95,6 +95,8 @@ export const limits = {
   mempoolEntryBytes: 1 * kibibyte,
   /** Dropped transactions whose reason is remembered for status lookups. */
   droppedTransactionsMax: 20_000,
+  /** Senders that come last, as a call of theirs failed on this node. */
+  lastSendersMax: 1_024,
   /** Failed calls whose free text is remembered, and how much of it. */
   callDetailsMax: 4_096,
   callDetailCharsMax: 500,

@@ -57,7 +57,7 @@ type Parts = {
   readonly log: Log;
 };
 
-/** Calls that may fail on this node while it builds for one height. */
+/** Calls that may fail on this node in a block that it builds; then it offers what it has. */
 const buildFaultsMax = 3;
 
 /** Makes and judges candidates for the next block. */
@@ -66,18 +66,15 @@ export class BlockMaker {
   readonly #outcomes = new Map<Hash, Outcome>();
   /** Blocks whose transactions were compared with their header. */
   readonly #contentChecked = new WeakSet<Block>();
-  /** Node faults while building, since the last block was decided. */
-  #faults = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
   /**
-   * Builds the next block from pending transactions.
+   * Builds the next block from pending transactions. Calls that fail on this node are left out.
    *
    * @returns `undefined` when nothing is includable and no heartbeat is due.
-   * @throws {LedgerError} On a node fault of the caller.
    */
   async build(
     head: Head,
@@ -189,14 +186,14 @@ export class BlockMaker {
   /** Forgets all candidates, once a height is decided. */
   clear(): void {
     this.#outcomes.clear();
-    this.#faults = 0;
   }
 
   async #fill(execution: BlockExecution, mempool: Mempool): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock, log } = this.#parts;
     const deadlineMs = clock.nowMs() + limits.blockBuildMsMax;
     const selection = mempool.select();
     let bytesLeft = execution.parameters.blockBytesMax - blockHeadBytesMax;
+    let faults = 0;
     while (execution.count < limits.blockTransactionsMax && clock.nowMs() < deadlineMs) {
       const transaction = selection.next();
       if (transaction === undefined) return;
@@ -206,15 +203,25 @@ export class BlockMaker {
         selection.leaveSender();
         continue;
       }
-      if (await this.#executed(execution, mempool, transaction)) bytesLeft -= bytes;
+      if (await this.#executed(execution, mempool, transaction)) {
+        bytesLeft -= bytes;
+        continue;
+      }
+      selection.leaveSender();
+      faults += 1;
+      if (faults <= buildFaultsMax || execution.count === 0) continue;
+      log.error({ faults, count: execution.count }, "block not filled: calls go on failing here");
+      return;
     }
   }
 
   /**
    * Executes a transaction unless this node cannot: that leaves it out, or one transaction that no
-   * sandbox survives would keep every proposer from ever making a block.
+   * sandbox survives would keep every proposer from ever making a block. It never ends the node,
+   * however often it happens: who finds such a call may send as many as there are proposers. A node
+   * that can run nothing finds out when a block is decided.
    *
-   * @throws {LedgerError} CONTRACT_NODE_FAULT when it is not the first: then the node is at fault.
+   * @returns Whether the block holds it.
    */
   async #executed(
     execution: BlockExecution,
@@ -226,10 +233,11 @@ export class BlockMaker {
       return true;
     } catch (error) {
       if (!isLedgerError(error, "CONTRACT_NODE_FAULT")) throw error;
-      mempool.drop(transaction.id, error.code);
-      this.#faults += 1;
-      if (this.#faults > buildFaultsMax) throw error;
-      this.#parts.log.error({ ...error.facts, id: transaction.id }, "left out: the call failed");
+      const { id, sender } = transaction;
+      mempool.drop(id, error.code);
+      // A failing call may take all the time there is for a block: the next one begins with others.
+      mempool.putLast(sender);
+      this.#parts.log.error({ ...error.facts, id }, "left out: the call failed");
       return false;
     }
   }

@@ -194,7 +194,7 @@ export class Ledger {
    * Builds the next block, executed.
    *
    * @returns `undefined` when there is no work.
-   * @throws {LedgerError} LEDGER_DIVERGENCE, or a node fault.
+   * @throws {LedgerError} LEDGER_DIVERGENCE.
    */
   buildBlock(options: {
     readonly proposer: PublicKey;

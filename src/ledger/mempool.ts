@@ -11,6 +11,7 @@
  *     loses its latest. So a flood displaces nobody but itself.
  * (4) Selection takes from the senders in turn, each in the order of its nonces: batches that a
  *     sender made one after the other stay in order although they arrive over several nodes.
+ * (5) A sender that was put last comes after all others in each turn, as long as that is remembered.
  */
 import { LedgerError } from "../base/errors.ts";
 import type { Transaction } from "../base/format/transaction.ts";
@@ -42,6 +43,7 @@ export class Mempool {
   readonly #byId = new Map<Hash, Transaction>();
   readonly #bySender = new Map<PublicKey, SenderQueue>();
   readonly #dropped = new Map<Hash, string>();
+  readonly #last = new Set<PublicKey>();
   #bytes = 0;
   #arrivals = 0;
   /** No pending transaction expires before it; may be too low, never too high. */
@@ -162,13 +164,23 @@ export class Mempool {
     for (const id of expired) this.drop(id, "TRANSACTION_EXPIRED");
   }
 
-  /** Begins a fair selection (invariant 4) over what is pending from now on. */
+  /** Lets all others come before a sender, until the node is started again (invariant 5). */
+  putLast(sender: PublicKey): void {
+    if (this.#last.size >= limits.lastSendersMax) {
+      const [oldest] = this.#last;
+      this.#last.delete(oldest as PublicKey);
+    }
+    this.#last.add(sender);
+  }
+
+  /** Begins a fair selection (invariants 4 and 5) over what is pending from now on. */
   select(): FairSelection {
     const heads = Array.from(this.#bySender, ([sender, { entries }]) => {
       const [first] = entries.values();
-      return { sender, arrival: (first as Entry).arrival, rest: inNonceOrder(entries) };
+      const isLast = this.#last.has(sender) ? 1 : 0;
+      return { isLast, arrival: (first as Entry).arrival, rest: inNonceOrder(entries) };
     });
-    heads.sort((left, right) => left.arrival - right.arrival);
+    heads.sort((left, right) => left.isLast - right.isLast || left.arrival - right.arrival);
     return new FairSelection(heads);
   }
 
@@ -190,7 +202,7 @@ export class Mempool {
   }
 }
 
-type Head = { readonly sender: PublicKey; readonly rest: Iterator<Entry> };
+type Head = { readonly rest: Iterator<Entry> };
 
 /** Pending transactions, one a sender in turn. */
 class FairSelection {

@@ -19,7 +19,7 @@ export const contractErrors = {
     httpStatus: 500,
     facts: ["contract", "method", "reason"],
     meaning: "This node could not execute a call, twice, for a reason outside the contract.",
-    next: "The node stops voting. Look at its log, memory and Node version, then restart it.",
+    next: "The call is left out of this node's blocks. If all calls fail, look at the node's log, memory and Node version, then restart it: it stops voting when such a call is decided.",
   },
   CONTRACT_BUILD_FAILED: {
     httpStatus: 400,

@@ -45,6 +45,24 @@ export const shellMutants: readonly Mutant[] = [
     by: "pay: (work) => work(),",
   },
   {
+    name: "calls that fail end the building",
+    file: "ledger/block-maker.ts",
+    replace: "if (faults <= buildFaultsMax || execution.count === 0) continue;",
+    by: 'if (faults > buildFaultsMax) throw new LedgerError("NODE_STOPPED", {});',
+  },
+  {
+    name: "calls that fail end the filling of an empty block",
+    file: "ledger/block-maker.ts",
+    replace: "if (faults <= buildFaultsMax || execution.count === 0) continue;",
+    by: "if (faults <= buildFaultsMax) continue;",
+  },
+  {
+    name: "whose calls fail comes first again",
+    file: "ledger/mempool.ts",
+    replace: "const isLast = this.#last.has(sender) ? 1 : 0;",
+    by: "const isLast = 0;",
+  },
+  {
     name: "window not in the state",
     file: "ledger/executor.ts",
     replace: "this.#overlay.set(key, encodeWindow(this.#windowOf(sender)));",

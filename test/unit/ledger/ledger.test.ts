@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { blockOf, decodeBlock, encodeBlock } from "../../../src/base/format/block.ts";
+import { type Block, blockOf, decodeBlock, encodeBlock } from "../../../src/base/format/block.ts";
 import { didOf } from "../../../src/base/format/did.ts";
 import { decodeReceipt } from "../../../src/base/format/receipt.ts";
 import { valueHashOf } from "../../../src/base/hash.ts";
@@ -240,16 +240,68 @@ describe("a call that kills the sandbox", () => {
     expect(await node.ledger.status(poison.id)).toEqual(dropped);
   });
 
-  it("is the node's fault when it goes on, and a reason to abstain from others' blocks", async () => {
+  const poison = { method: "fault" };
+
+  // Four of them once ended the proposing of each proposer in its turn. Nothing tells a node that is
+  // broken from calls that no node can run, and a broken one finds out when a block is decided.
+  it("never keeps others from being decided, however many there are and however early", async () => {
     const node = await openNode();
     const sign = signing(node.genesis);
-    for (let count = 0; count < 4; count += 1)
-      await node.ledger.submit(sign(ada, { method: "fault" }).bytes);
-    const options = { proposer, nowMs: node.clock.timeMs };
-    expect(await codeOf(node.ledger.buildBlock(options))).toBe("CONTRACT_NODE_FAULT");
+    for (const sender of [...crowd, ...crowd]) await node.ledger.submit(sign(sender, poison).bytes);
+    const good = sign(ada);
+    await node.ledger.submit(good.bytes);
+    expect((await decide(node)).transactions).toEqual([good.bytes]);
+    // Whose call failed is not asked for another one in this block.
+    expect(node.caller.calls).toBe(crowd.length + 1);
+  });
+
+  it("ends the filling of a block that holds something when it goes on", async () => {
+    const node = await openNode();
+    const sign = signing(node.genesis);
+    const good = sign(ada);
+    const others = crowd.map((sender) => sign(sender, poison));
+    for (const { bytes } of [good, ...others, sign(ada)]) await node.ledger.submit(bytes);
+    expect((await decide(node)).transactions).toEqual([good.bytes]);
+    const codes = await Promise.all(others.map(({ id }) => node.ledger.status(id)));
+    const dropped = codes.filter(({ status }) => status === "dropped");
+    expect(dropped).toEqual(Array(4).fill({ status: "dropped", code: "CONTRACT_NODE_FAULT" }));
+    expect(node.ledger.mempool.count).toBe(others.length - 4 + 1);
+  });
+
+  it("puts its sender last: it may have taken the time of the whole block", async () => {
+    const node = await openNode();
+    const sign = signing(node.genesis);
+    const call = node.caller.call.bind(node.caller);
+    node.caller.call = (request, state) => {
+      if (request.method === "fault") node.clock.timeMs += 1_000;
+      return call(request, state);
+    };
+    const liars = crowd.slice(0, 3);
+    for (const sender of [...liars, ...liars, ...liars])
+      await node.ledger.submit(sign(sender, poison).bytes);
+    await node.ledger.submit(sign(ada).bytes);
+    await node.ledger.submit(sign(ben).bytes);
+    const blocks = [];
+    for (let round = 0; round < 4; round += 1)
+      blocks.push(await node.ledger.buildBlock({ proposer, nowMs: node.clock.timeMs }));
+    expect(blocks.map((block) => block?.transactions.length)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      2,
+    ]);
+    const block = blocks[3] as Block;
+    await node.ledger.append(block, certify(block));
+    await node.ledger.submit(sign(ada).bytes);
+    expect((await decide(node)).transactions).toHaveLength(1);
+  });
+
+  it("is a reason to abstain from others' blocks", async () => {
+    const node = await openNode();
+    const sign = signing(node.genesis);
     await node.ledger.submit(sign(ada).bytes);
     const block = await build(node);
-    const poisoned = [sign(ben, { method: "fault" }).bytes];
+    const poisoned = [sign(ben, poison).bytes];
     const header = { ...block.header, transactionsRoot: merkleRoot(poisoned) };
     const check = node.ledger.checkBlock(blockOf(header, poisoned), notFresh(node));
     expect(await codeOf(check)).toBe("CONTRACT_NODE_FAULT");
