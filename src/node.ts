@@ -209,7 +209,8 @@ function watchSize({ config, log }: Foundation, store: LedgerStore, closers: Clo
     keptHeight: checkpointOf(config)?.height,
     measureBytes: () => size.measure(),
   });
-  pruner.start();
+  // A node that is read-only after crashes writes nothing; pruning may be what it crashed in.
+  if (tooManyCrashes(config) === undefined) pruner.start();
   closers.push(() => pruner.stop());
   return size;
 }

@@ -49,7 +49,7 @@ const nodes: Readonly<Record<string, [NonNullable<WorldObserver["onOpened"]>, Re
   ],
   "blames an honest peer": [
     (_, { shell }) => {
-      shell.intake.judge = async (transactions) => transactions.map(() => "reject");
+      shell.intake.judge = async (_from, transactions) => transactions.map(() => "reject");
     },
     /^blame: node 1 refuses what node \d gossips$/,
   ],

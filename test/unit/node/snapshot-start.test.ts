@@ -102,7 +102,7 @@ it("dials a member that only its ledger knows", async () => {
       ...{ chainId, peerSeed: seedOf(60), listen: ["/ip4/127.0.0.1/tcp/0"], log: silentLog },
       ...{ peers: [], allowedPeerKeys: [keyOf(51)] },
       handlers: {
-        ...emptyHandlers(chainId),
+        ...emptyHandlers(chainId, { nowMs: () => 0 }),
         onPeerChange: (peer) => {
           met.push(peer);
           stopping.abort();
