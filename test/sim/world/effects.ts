@@ -42,8 +42,11 @@ export const effectKinds = [
   "staleClaims",
   "wrongBlocks",
   "flood",
+  "burst",
   "otherChain",
   "syncLies",
+  /** Messages that an honest node dropped because their peer had used up its share of time. */
+  "overBudget",
 ] as const;
 /** One of them. */
 export type EffectKind = (typeof effectKinds)[number];

@@ -9,9 +9,7 @@
  * | silence | says nothing to some peers, others each few seconds |
  * | staleClaims | hides or invents prepared certificates; proposals with old justifications |
  * | wrongBlocks | proposals that break one rule of blocks |
- * | flood | huge rounds, far heights, bytes that mean nothing, transactions nobody signed |
- * | otherChain | messages of another chain signed with the keys of all validators |
- * | twoProposals | two proposals to all, of two blocks, in either order; in fixed plans only |
+  onLie(trick: Exclude<Trick, "twoProposals"> | "burst"): void;
  * | syncLies | wrong heights; blocks with holes, altered, or with made-up certificates; snapshot-lies.ts |
  */
 import { type Block, blockOf, encodeBlock } from "../../../src/base/format/block.ts";
@@ -35,8 +33,10 @@ import type { ShellHandlers, ShellNetwork } from "../../../src/node/shell.ts";
 import { directFrame } from "../../../src/node/transaction-intake.ts";
 import { claimOnly, signedBy } from "../fake-keys.ts";
 import type { Random } from "../random.ts";
+import type { Bursts } from "./burst-plan.ts";
 import { validatorKey } from "./chain.ts";
 import type { Mask } from "./node.ts";
+import { OtherChain, transactionsFrame } from "./other-chain.ts";
 import { lyingSnapshots } from "./snapshot-lies.ts";
 
 /** One way of lying. */
@@ -57,18 +57,24 @@ export type LiarOptions = {
   readonly chainId: string;
   readonly otherChainId: string;
   readonly tricks: readonly Trick[];
+  readonly bursts?: Bursts | undefined;
   readonly random: Random;
   /** For lies about snapshots: draws here leave the others as they are. */
   readonly snapshotRandom: Random;
+  /** The same for bursts, and for what is brought from the other chain. */
+  readonly burstRandom: Random;
+  readonly otherRandom: Random;
   /** Sends a direct frame to one node, past the real shell. */
   send(to: number, frame: Uint8Array): void;
   publish(transactions: readonly Uint8Array[]): void;
   /** A lie was told. */
-  onLie(trick: Exclude<Trick, "twoProposals">): void;
+  onLie(trick: Exclude<Trick, "twoProposals"> | "burst"): void;
 };
 
 /** Messages of others that are kept for later use. */
 const heardMax = 400;
+/** Bursts of one liar: more in runs of hours would only take long. */
+const burstsMax = 6;
 
 /** The mask of one liar. */
 export class Liar implements Mask {
@@ -78,12 +84,18 @@ export class Liar implements Mask {
   /** Blocks by height that it or others offered. */
   readonly #blocks = new Map<number, Map<string, Block>>();
   #deaf: ReadonlySet<number> = new Set();
+  readonly #otherChain: OtherChain;
+  #ticks = 0;
+  #bursts = 0;
+  #tipHeight: () => number = () => 0;
   /** The wrong block of the present proposal. */
   #wrong: { readonly instead: string; readonly block: Block } | undefined;
 
   constructor(options: LiarOptions) {
     this.#options = options;
     this.#tricks = new Set(options.tricks);
+    const { otherChainId: chainId, count, otherRandom: random } = options;
+    this.#otherChain = new OtherChain({ chainId, count, random });
   }
 
   network(network: ShellNetwork): ShellNetwork {
@@ -98,6 +110,7 @@ export class Liar implements Mask {
   }
 
   handlers(handlers: ShellHandlers): ShellHandlers {
+    this.#tipHeight = () => handlers.status().height;
     return {
       ...handlers,
       onConsensusMessage: (from, frame) => {
@@ -117,6 +130,9 @@ export class Liar implements Mask {
     if (this.#tricks.has("silence"))
       this.#deaf = new Set(this.#others().filter(() => random.chance(0.5)));
     if (this.#tricks.has("flood")) this.#flood();
+    this.#ticks += 1;
+    const { bursts } = this.#options;
+    if (bursts !== undefined && this.#ticks % bursts.everyTicks === 0) this.#burst(bursts);
     if (this.#tricks.has("otherChain")) this.#relayOtherChain();
     if (this.#tricks.has("equivocate") && random.chance(0.5)) this.#voteForBoth();
   }
@@ -261,7 +277,7 @@ export class Liar implements Mask {
     const of = (list: readonly Uint8Array[], fields: Partial<typeof header> = {}) =>
       blockOf({ ...header, transactionsRoot: merkleRoot(list), ...fields }, list);
     const [first, ...rest] = transactions;
-    switch (random.below(9)) {
+    switch (random.below(10)) {
       case 0:
         return of(transactions, { timestampMs: header.timestampMs + 60_000 });
       case 1:
@@ -280,6 +296,8 @@ export class Liar implements Mask {
       case 7:
         // The header of one block with the transactions of another.
         return blockOf(header, rest);
+      case 8:
+        return of(transactions, { chainId: this.#options.otherChainId });
       default:
         return of(transactions, { gasUsed: header.gasUsed + 1 });
     }
@@ -310,6 +328,21 @@ export class Liar implements Mask {
     if (random.chance(0.3)) publish([bytes]);
   }
 
+  /** Votes for the present height in rounds too far to be kept: each is checked. */
+  #burst({ frames }: Bursts): void {
+    const { burstRandom: random, send, onLie } = this.#options;
+    if (this.#bursts === burstsMax) return;
+    this.#bursts += 1;
+    onLie("burst");
+    const height = this.#tipHeight() + 1;
+    const farRound = 40 + random.below(1_000_000);
+    for (let sent = 0; sent < frames; sent += 1) {
+      const kind = random.chance(0.5) ? "prepare" : "commit";
+      const frame = this.#signed({ kind, height, round: farRound + sent, blockHash: zeroHash });
+      for (const to of this.#others()) send(to, frame);
+    }
+  }
+
   #noise(height: number): Uint8Array {
     const { random } = this.#options;
     const blockHash = zeroHash;
@@ -331,7 +364,7 @@ export class Liar implements Mask {
 
   /** All validators run another chain with the same keys; its messages are brought here. */
   #relayOtherChain(): void {
-    const { random, count, otherChainId, send } = this.#options;
+    const { random, otherRandom, count, send, publish } = this.#options;
     const last = this.#heard.at(-1);
     if (last === undefined) return;
     const { height, round } = last;
@@ -339,15 +372,14 @@ export class Liar implements Mask {
     const block = blocks[random.below(blocks.length)];
     const to = this.#others()[random.below(count - 1)] as number;
     this.#options.onLie("otherChain");
-    for (let signer = 0; signer < count; signer += 1) {
-      const validator = validatorKey(signer);
-      const blockHash = block?.hash ?? zeroHash;
-      const say = (claim: Claim) =>
-        send(to, direct(attached(signedBy(validator, claim, otherChainId))));
-      say({ kind: "prepare", height, round, blockHash });
-      say({ kind: "commit", height, round, blockHash });
-      say({ kind: "roundChange", height, round: round + 1 + random.below(3), prepared: undefined });
-    }
+    const votes = this.#otherChain.votes({ height, round, blockHash: block?.hash ?? zeroHash });
+    for (const frame of votes) send(to, frame);
+    if (block === undefined) return;
+    send(to, this.#otherChain.proposal(block, round));
+    const transactions = this.#otherChain.transactions(block);
+    if (transactions.length === 0 || otherRandom.chance(0.5)) return;
+    if (otherRandom.chance(0.5)) publish(transactions);
+    else send(to, transactionsFrame(transactions));
   }
 
   #snapshots(real: SnapshotServing | undefined): SnapshotServing | undefined {
@@ -366,7 +398,11 @@ export class Liar implements Mask {
   }
 
   #lieOfBlocks(real: Uint8Array[]): Uint8Array[] {
-    const { random } = this.#options;
+    const { random, otherRandom, onLie } = this.#options;
+    if (this.#tricks.has("otherChain") && real.length > 0 && otherRandom.chance(0.5)) {
+      onLie("otherChain");
+      return real.map((bytes) => this.#otherChain.decided(bytes));
+    }
     if (!this.#tricks.has("syncLies") || random.chance(0.4)) return real;
     switch (random.below(4)) {
       case 0:
@@ -439,11 +475,6 @@ export class Liar implements Mask {
 
 function direct(message: ConsensusMessage): Uint8Array {
   return directFrame("consensus", encodeMessage(message));
-}
-
-function attached(signed: ReturnType<typeof signedBy<Claim>>): ConsensusMessage {
-  if (signed.kind === "roundChange") return { ...signed, preparedBlock: undefined, prepares: [] };
-  return signed as VoteMessage;
 }
 
 /** Reads the consensus message of a direct frame, if it is one. */

@@ -35,6 +35,7 @@ import { type NodeSnapshots, noSnapshots } from "./snapshot-plan.ts";
 import { NodeStorage, type Phase } from "./storage.ts";
 import { Life, type VirtualTime } from "./time.ts";
 import type { CrashKind } from "./virtual-database.ts";
+import { Work } from "./work.ts";
 
 /** What stands between a node and the network when it lies. */
 export type Mask = {
@@ -75,6 +76,8 @@ export type NodeOptions = {
   readonly writeMsMax: number;
   /** Longest time a call of a contract takes, milliseconds. */
   readonly callMsMax: number;
+  /** Time that checking one signature of a consensus message takes, milliseconds. */
+  readonly checkMs: number;
   readonly mask?: Mask | undefined;
   /** The validators change, so gates follow the ledger; the node is of the genesis or joins. */
   readonly gate?: "genesis" | "joining" | undefined;
@@ -237,6 +240,7 @@ export class WorldNode {
     if (!life.isAlive) return;
     const gate = storage.gateOf(store);
     const timers = time.timersOf(life);
+    const work = new Work(() => time.nowMs);
     const society = new Society({ index, count, ledger, clock, timers, log });
     const { membership, onEquivocation } = society;
     const validators = membership.members().length;
@@ -251,9 +255,9 @@ export class WorldNode {
       peerKey: peerKey(index),
       members: () => membership.members(),
       onEquivocation,
-      verifier: worldVerifier,
+      verifier: work.slowed(worldVerifier, this.#options.checkMs),
       clock,
-      timers,
+      timers: { ...timers, nowMs: () => work.nowMs },
       log,
       blockIntervalMs: this.#options.blockIntervalMs,
     });

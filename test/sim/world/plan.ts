@@ -5,6 +5,7 @@
  */
 import { quorumSize } from "../../../src/base/proof/certificate.ts";
 import { Random } from "../random.ts";
+import { type Bursts, withBursts } from "./burst-plan.ts";
 import type { FullAction } from "./full-disk.ts";
 import type { Trick } from "./liar.ts";
 import type { Rates } from "./network.ts";
@@ -60,12 +61,18 @@ export type Action = { readonly atMs: number; readonly lastsMs: number } & (
 export type Plan = {
   readonly seed: number;
   readonly count: number;
-  readonly liars: readonly { readonly index: number; readonly tricks: readonly Trick[] }[];
+  readonly liars: readonly {
+    readonly index: number;
+    readonly tricks: readonly Trick[];
+    readonly bursts?: Bursts | undefined;
+  }[];
   readonly rates: Readonly<Rates>;
   readonly blockIntervalMs: number;
   readonly heartbeatMs: number;
   readonly writeMsMax: number;
   readonly callMsMax: number;
+  /** What checking one signature of a message costs a node; without it nothing. */
+  readonly checkMs?: number | undefined;
   readonly submitEveryMs: number;
   readonly clockOffsetsMs: readonly number[];
   readonly startDelaysMs: readonly number[];
@@ -138,7 +145,8 @@ export function planOf(seed: number): Plan {
     safetyMs: Math.max(safetyMs, ...actions.filter(isOutage).map(endOf)),
     leftFaulty: random.below(spare - liarCount + 1),
   };
-  return withStorage(plan, (purpose) => streamOf(seed, purpose));
+  const bursting = withBursts(plan, streamOf(seed, "bursts"));
+  return withStorage(bursting, (purpose) => streamOf(seed, purpose));
 }
 
 /** Nodes that vote on the first block, ascending. */

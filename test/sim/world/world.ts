@@ -184,6 +184,7 @@ class World {
         isSending = false;
       });
     this.#checkCores();
+    for (const node of this.#nodes) this.#noteOverBudget(node);
   }
 
   outcome(): Outcome {
@@ -253,7 +254,7 @@ class World {
 
   #makeNode(index: number, log: WorldOptions["log"]): WorldNode {
     const { seed, count, liars, sets, blockIntervalMs, writeMsMax, callMsMax } = this.#plan;
-    const tricks = liars.find((liar) => liar.index === index)?.tricks;
+    const lies = liars.find((liar) => liar.index === index);
     const node = new WorldNode({
       index,
       count,
@@ -267,12 +268,16 @@ class World {
       writeMsMax,
       callMsMax,
       effects: this.#effects,
-      mask: tricks === undefined ? undefined : this.#makeLiar(index, tricks),
+      checkMs: this.#plan.checkMs ?? 0,
+      mask: lies && this.#makeLiar(lies),
       gate: sets && (sets.initial.includes(index) ? "genesis" : "joining"),
       ...(log === undefined ? {} : { log: log(index, () => this.#time.nowMs) }),
       listener: {
         onOpened: (opened, running) => this.#guard(() => this.#onOpened(opened, running)),
-        onCrash: (crashing) => this.#guard(() => checkCore(crashing)),
+        onCrash: (crashing) => {
+          this.#noteOverBudget(crashing);
+          this.#guard(() => checkCore(crashing));
+        },
         onFailure: (failed, error) => {
           if (!failed.isLiar) this.fail(error);
         },
@@ -318,7 +323,12 @@ class World {
     });
   }
 
-  #makeLiar(index: number, tricks: Plan["liars"][number]["tricks"]): Liar {
+  /** What a life has dropped, at its end. */
+  #noteOverBudget({ isLiar, running }: WorldNode): void {
+    if (!isLiar) this.#effects.note("overBudget", running?.shell.messagesOverBudget ?? 0);
+  }
+
+  #makeLiar({ index, tricks, bursts }: Plan["liars"][number]): Liar {
     const { seed, count } = this.#plan;
     const otherChainId = worldGenesis(this.#plan, "other").chainId;
     const liar = new Liar({
@@ -327,8 +337,11 @@ class World {
       chainId: this.#genesis.chainId,
       otherChainId,
       tricks,
+      bursts,
       random: streamOf(seed, `liar ${index}`),
       snapshotRandom: streamOf(seed, `snapshot liar ${index}`),
+      burstRandom: streamOf(seed, `burst liar ${index}`),
+      otherRandom: streamOf(seed, `other chain ${index}`),
       send: (to, frame) => {
         this.#note(`lie ${index} ${to}`, frame);
         if (this.#network.peersOf(index).some((peer) => peer.index === to))
