@@ -41,7 +41,8 @@ export const transactionRoutes: readonly Route[] = [
     name: "submitTransaction",
     doc:
       "Submits a signed transaction: the body is its exact bytes. The same bytes may be sent again " +
-      "at any time and to any node; they are carried out once.",
+      "at any time and to any node; they are carried out once. What has expired by the clock only is " +
+      "`pending` until the next block: one under way may still hold it.",
     takesTransaction: true,
     query: z.strictObject(Wait),
     answers: {

@@ -2,8 +2,13 @@
  * Takes transactions in: both classes of admission, then the mempool. After each append it sorts
  * out what the new state no longer admits.
  *
- * Invariant: (1) every pending transaction was admissible on the present head, save that its time
- * may have run out.
+ * Invariants:
+ *
+ * (1) Every pending transaction was admissible on the present head, save that its time may have run
+ *     out by this node's clock.
+ * (2) What is refused or dropped as expired no block can hold any more, at whatever time it was made:
+ *     only the time of the last block says so, since a block under way may be dated long before now.
+ *     What may be dead already thus takes room until the next block, within the bounds of the mempool.
  */
 import { isLedgerError, type LedgerError } from "../base/errors.ts";
 import { decodeWindow, windowKey } from "../base/format/replay-window.ts";
@@ -38,11 +43,11 @@ export class Intake {
 
   /** Admits signed bytes. @throws {LedgerError} Why they are refused. */
   async submit(bytes: Uint8Array, payer?: CheckPayer): Promise<Submission> {
-    const { mempool, verified, clock, findFinal } = this.#parts;
+    const { mempool, verified, findFinal } = this.#parts;
     const transaction = await verified.check(bytes, payer);
     const { id } = transaction;
     if (mempool.get(id) !== undefined) return { id, status: "pending", isNew: false };
-    const refusal = this.#refusalOf(transaction, nextTimeMs(this.#parts.head(), clock.nowMs()));
+    const refusal = this.#refusals(transaction.sender, this.#timeFor(transaction))(transaction);
     if (refusal !== undefined) {
       // A final transaction has used its nonce, so only refused ones need the look.
       const final = await findFinal(id);
@@ -79,8 +84,7 @@ export class Intake {
   onAppended(transactions: readonly Transaction[], isSystemChanged: boolean): void {
     const { mempool } = this.#parts;
     for (const { id } of transactions) mempool.remove(id);
-    const head = this.#parts.head();
-    const timeMs = head.parent.timestampMs + 1;
+    const timeMs = earliestTimeMs(this.#parts.head());
     mempool.expire(timeMs);
     const senders = isSystemChanged
       ? new Set(mempool.senders())
@@ -113,8 +117,11 @@ export class Intake {
     }
   }
 
-  #refusalOf(transaction: Transaction, timeMs: number): LedgerError | undefined {
-    return this.#refusals(transaction.sender, timeMs)(transaction);
+  /** Returns the time of the next block by the clock, the earliest one for what that is too late for. */
+  #timeFor({ expiresAtMs }: Transaction): number {
+    const { clock, head } = this.#parts;
+    const timeMs = nextTimeMs(head(), clock.nowMs());
+    return expiresAtMs > timeMs ? timeMs : earliestTimeMs(head());
   }
 
   /** Reads what concerns a sender once: its window takes 3 us, and 50,000 may be pending. */
@@ -139,7 +146,11 @@ export class Intake {
   }
 }
 
-/** Returns the earliest time the next block can have, UTC milliseconds. */
+/** Returns the time of the next block if it were made now, UTC milliseconds. */
 export function nextTimeMs(head: Head, nowMs: number): number {
-  return Math.max(nowMs, head.parent.timestampMs + 1);
+  return Math.max(nowMs, earliestTimeMs(head));
+}
+
+function earliestTimeMs({ parent }: Head): number {
+  return parent.timestampMs + 1;
 }

@@ -54,8 +54,12 @@ const lookMs = 500;
 const resendLooks = 8;
 /** Refusals that pass by themselves: the same bytes may be admitted later. */
 const passing = new Set(["MEMPOOL_FULL", "MEMPOOL_SENDER_SHARE", "LEDGER_DIVERGENCE"]);
-/** The nonce went to a transaction that was signed before a restart. */
-const nonceTaken = new Set(["TRANSACTION_NONCE_CONFLICT", "TRANSACTION_NONCE_USED"]);
+/** Its time is over, or its nonce went to a transaction that was signed before a restart. */
+const lost = new Set([
+  "TRANSACTION_EXPIRED",
+  "TRANSACTION_NONCE_CONFLICT",
+  "TRANSACTION_NONCE_USED",
+]);
 
 /** Sends the node's own calls. */
 export class NodeTransactions {
@@ -163,7 +167,7 @@ export class NodeTransactions {
       if (status.status === "dropped" && !passing.has(status.code)) return "again";
       const isDue = status.status !== "pending" || look % resendLooks === 0;
       const refusal = isDue ? await this.#offer(bytes) : undefined;
-      if (refusal !== undefined) return nonceTaken.has(refusal) ? "again" : refusal;
+      if (refusal !== undefined) return lost.has(refusal) ? "again" : refusal;
       await this.#pause();
     }
     return undefined;

@@ -18,7 +18,8 @@ export const ledgerErrors = {
   TRANSACTION_EXPIRED: {
     httpStatus: 400,
     facts: ["expiresAtMs", "timeMs"],
-    meaning: "No block can hold the transaction any more: its expiry is not after block time.",
+    meaning:
+      "No block can hold the transaction any more: the last block is not older than its expiry.",
     next: "Sign it again with a later expiry and a new nonce; check the clock of the sender.",
   },
   TRANSACTION_EXPIRY_TOO_FAR: {

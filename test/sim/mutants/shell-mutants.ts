@@ -63,6 +63,12 @@ export const shellMutants: readonly Mutant[] = [
     by: "const isLast = 0;",
   },
   {
+    name: "expiry judged by the clock at admission",
+    file: "ledger/intake.ts",
+    replace: "return expiresAtMs > timeMs ? timeMs : earliestTimeMs(head());",
+    by: "return expiresAtMs > 0 ? timeMs : earliestTimeMs(head());",
+  },
+  {
     name: "window not in the state",
     file: "ledger/executor.ts",
     replace: "this.#overlay.set(key, encodeWindow(this.#windowOf(sender)));",

@@ -105,6 +105,11 @@ export class Canon {
     return this.blocks.length;
   }
 
+  /** Time of the last block. */
+  get timeMs(): number {
+    return (this.blocks.at(-1)?.block ?? this.#genesis).header.timestampMs;
+  }
+
   /** Takes in a block that a node appended. @throws {Violation} */
   take({ block, certificate, receipts }: ToldBlock, nowMs: number): void {
     const { height } = block.header;

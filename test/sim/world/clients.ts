@@ -138,19 +138,24 @@ export class Clients {
       },
       (error: unknown) => {
         if (order.node === node) order.node = undefined;
-        const { baseHeight } = ledger;
-        if (isLedgerError(error)) this.#onRefused(order, { code: error.code, baseHeight });
+        const { baseHeight, tip } = ledger;
+        if (isLedgerError(error)) this.#onRefused(order, { code: error.code, baseHeight }, tip);
         else this.#options.onViolation(error);
       },
     );
   }
 
-  /** A node says that nothing will come of it, now or ever. */
-  #onRefused(order: Order, refusal: Refusal): void {
+  /** A node with this tip says that nothing will come of it, now or ever. */
+  #onRefused(order: Order, refusal: Refusal, tip: { readonly timestampMs: number }): void {
     const { transaction } = order;
-    const { onViolation } = this.#options;
+    const { canon, onViolation } = this.#options;
     const hasRival = (this.#signed.get(nonceName(transaction)) ?? 0) > 1;
     try {
+      // By block time, so it stays true; who has pruned its block cannot know that it is final.
+      const isKnowable =
+        (canon.heightOf(transaction.id) ?? Number.POSITIVE_INFINITY) > refusal.baseHeight;
+      if (refusal.code === "TRANSACTION_EXPIRED" && isKnowable)
+        canon.noteExpired(transaction, tip.timestampMs);
       if (isTelling(transaction, refusal.code, hasRival)) order.refusal = refusal;
     } catch (error) {
       onViolation(error);
@@ -194,14 +199,7 @@ export class Clients {
 
   /** Expired, or the nonce was used by another. */
   #onDropped(order: Order, code: string, tip: { readonly timestampMs: number }): void {
-    const { canon, onViolation } = this.#options;
-    try {
-      // By block time, so it stays true.
-      if (code === "TRANSACTION_EXPIRED") canon.noteExpired(order.transaction, tip.timestampMs);
-    } catch (error) {
-      onViolation(error);
-    }
-    this.#onRefused(order, { code, baseHeight: 0 });
+    this.#onRefused(order, { code, baseHeight: 0 }, tip);
     if (order.refusal === undefined) this.#onLost(order);
   }
 

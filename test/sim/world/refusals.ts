@@ -8,6 +8,7 @@ import { type Canon, Violation } from "./checkers.ts";
 
 /** How the chain bears each out that no other node and no later time lifts. */
 const grounds: Readonly<Record<string, (transaction: Transaction, canon: Canon) => boolean>> = {
+  TRANSACTION_EXPIRED: ({ expiresAtMs }, canon) => expiresAtMs <= canon.timeMs + 1,
   TRANSACTION_NONCE_USED: ({ sender, nonce }, canon) => canon.noncesOf(sender).has(nonce),
   TRANSACTION_NONCE_TOO_OLD: ({ sender, nonce }, canon) =>
     [...canon.noncesOf(sender)].some((used) => used - limits.replayWindowBits >= nonce),

@@ -400,6 +400,43 @@ describe("pending transactions", () => {
     expect(await node.ledger.status(short.id)).toEqual(dropped);
   });
 
+  it("are taken in as long as a block under way may hold them, and end with its time", async () => {
+    const [late, other] = [await openNode(), await openNode()];
+    const sign = signing(late.genesis);
+    const expiresAtMs = late.clock.timeMs + 5;
+    const [held, dead] = [sign(ada, { expiresAtMs }), sign(ben, { expiresAtMs })];
+    await other.ledger.submit(held.bytes);
+    const block = await build(other);
+    // An outage of an hour: what was prepared before is decided all the same.
+    late.clock.timeMs += 3_600_000;
+    for (const { bytes } of [held, dead])
+      expect(await late.ledger.submit(bytes)).toMatchObject({ status: "pending" });
+    expect(late.ledger.hasWork(late.genesis.header.timestampMs + 1)).toBe(true);
+    const nowMs = late.clock.timeMs;
+    const next = await late.ledger.buildBlock({ proposer, nowMs });
+    expect(next?.transactions ?? []).toEqual([]);
+    await late.ledger.append(block, certify(block));
+    expect(await late.ledger.status(held.id)).toMatchObject({ status: "final", height: 1 });
+    expect(await late.ledger.status(dead.id)).toEqual({ status: "pending" });
+    await late.ledger.submit(sign(ada).bytes);
+    await decide(late);
+    const dropped = { status: "dropped", code: "TRANSACTION_EXPIRED" };
+    expect(await late.ledger.status(dead.id)).toEqual(dropped);
+    expect(await codeOf(late.ledger.submit(dead.bytes))).toBe("TRANSACTION_EXPIRED");
+    expect(late.ledger.mempool).toEqual({ count: 0, bytes: 0 });
+  });
+
+  it("make no work when they have expired by the clock", async () => {
+    const node = await openNode(testGenesis({ heartbeatMs: 60_000 }));
+    await node.ledger.submit(
+      signing(node.genesis)(ada, { expiresAtMs: node.clock.timeMs - 1 }).bytes,
+    );
+    expect(node.ledger.mempool.count).toBe(1);
+    expect(node.ledger.hasWork(node.clock.timeMs)).toBe(false);
+    const options = { proposer, nowMs: node.clock.timeMs };
+    expect(await node.ledger.buildBlock(options)).toBeUndefined();
+  });
+
   it("are dropped with the reason when another block used their nonce", async () => {
     const [one, two] = [await openNode(), await openNode()];
     const sign = signing(one.genesis);

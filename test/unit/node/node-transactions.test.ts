@@ -132,6 +132,19 @@ describe("own transactions of a node", () => {
     expect(bench.sent.map(({ nonce }) => nonce)).toEqual([5, 6]);
   });
 
+  it("are signed anew when they are refused as expired", async () => {
+    const bench = new Bench();
+    bench.answer = ({ nonce }) => (nonce < 6 ? { status: "unknown" } : final);
+    bench.refusal = ({ nonce, expiresAtMs }) => {
+      if (nonce >= 6) return undefined;
+      bench.nonceHighest += 1;
+      return new LedgerError("TRANSACTION_EXPIRED", { expiresAtMs, timeMs: expiresAtMs });
+    };
+    bench.transactions.submit(call);
+    await bench.idle();
+    expect(bench.sent.map(({ nonce }) => nonce)).toEqual([5, 6]);
+  });
+
   it("are not sent when they could have no effect any more, and not signed anew then", async () => {
     const bench = new Bench();
     bench.answer = () => ({ status: "dropped", code: "TRANSACTION_EXPIRED" });
