@@ -26,13 +26,14 @@ import { silentLog } from "../../src/base/log.ts";
 import type { nativeSigner } from "../../src/node/native-crypto.ts";
 import { SigningRecordFile } from "../../src/node/signing-record-file.ts";
 import { judgeRecord } from "../../src/node/votes.ts";
+import { seedOf } from "../helpers/seed.ts";
 import { Random } from "../sim/random.ts";
 import { blockAt, chainId, drive, proposer, sorted } from "../unit/node/driver-fixture.ts";
 
 type Signer = ReturnType<typeof nativeSigner>;
 
 const cutCount = 1_000;
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+const seed = seedOf(Math.floor(Math.random() * 2 ** 31));
 const moments = ["before record", "within record", "after record", "before send"] as const;
 type Moment = (typeof moments)[number];
 const sectorBytes = 512;

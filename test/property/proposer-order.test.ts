@@ -12,13 +12,14 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { validatorsHash } from "../../src/base/format/block.ts";
 import { zeroHash } from "../../src/base/hash.ts";
 import { freshSchedule, nextSchedule } from "../../src/base/proposer-schedule.ts";
+import { seedOf } from "../helpers/seed.ts";
 import { firstOrder, nextOrder } from "../model/proposer-order.ts";
 import { TracedCluster } from "../model/traced-cluster.ts";
 import { keyOf } from "../sim/fake-keys.ts";
 import { Random } from "../sim/random.ts";
 import { expectedOrder, orderAfter, orderAtStart } from "../sim/world/order.ts";
 
-const seed = Number(process.env.SEED ?? 0);
+const seed = seedOf(0);
 const epochHeights = 1_024;
 
 describe(`three statements of the rule agree (seed ${seed})`, () => {
