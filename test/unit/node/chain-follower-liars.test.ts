@@ -76,6 +76,7 @@ const liars: Readonly<Record<string, Peer["answer"]>> = {
   "sends the block of this node's tip again": (from) => [decided(from - 1)],
   "leaves a hole": (from) => [decided(from + 1)],
   "leaves a hole after a block that fits": (from) => [decided(from), decided(from + 2)],
+  "sends a range whose end is cut off": (from) => [decided(from), decided(from + 1).slice(0, -1)],
   "sends one block twice": (from) => [decided(from), decided(from)],
   "sends bytes that are no block": () => [Uint8Array.of(1, 2, 3)],
   "sends nothing, and late": () => "late",
@@ -120,6 +121,28 @@ describe("a peer that claims 900 blocks", () => {
       expect(requests.filter(({ peer }) => peer === "liar").length).toBeLessThanOrEqual(3);
     },
   );
+
+  it("and a lower height each time it is asked does not keep the others' blocks away", async () => {
+    let told = 900;
+    const lowering: Peer = {
+      get height() {
+        told = Math.max(0, told - 290);
+        return told;
+      },
+      answer: (from) => (from <= told && from < 8 ? [decided(from)] : []),
+    };
+    const { follower, timers, sink } = follow({
+      liar: lowering,
+      honest: { height: 40, answer: (from) => [decided(from), decided(from + 1)] },
+    });
+    follower.start();
+    await timers.advance(10_000);
+    const stopped = follower.stop();
+    await timers.advance(5_000);
+    await stopped;
+    expect(told).toBeLessThan(900);
+    expect(sink.tip.height).toBeGreaterThanOrEqual(40);
+  });
 
   it.each(["leaves a hole", "sends an old block"])(
     "and %s is found to lie, and nothing of it is appended",
