@@ -1,7 +1,7 @@
 /**
  * Claims about members whose gossip keeps to the form and means harm: back-offs of any length,
- * topics without end.
- * Mutations seen to fail: back-off not capped, no bound on topics, a flood told to nobody.
+ * topics without end, silence. Mutations seen to fail: back-off not capped, no bound on topics, a
+ * flood told to nobody, consensus frames that rely on others to pass them on.
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -164,3 +164,29 @@ function heldBytes(): number {
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }
+
+it("a member in the mesh that forwards nothing keeps no block from the others for 2 s", async () => {
+  const honest = [await startNode(0, [])];
+  for (const index of [2, 3]) honest.push(await startNode(index, honest));
+  const silent = await Promise.all(honest.map((node) => RawGossip.connect(fullAddress(node))));
+  // One key, so one member: it has a connection to each, takes what comes, and says nothing more.
+  await until(
+    () => honest.every(({ network }) => network.connectedPeers().length === 3),
+    "all are connected",
+  );
+  for (let block = 1; block <= 12; block += 1) {
+    const from = honest[block % 3] as (typeof honest)[0];
+    const others = honest.filter((node) => node !== from);
+    const bytes = Buffer.alloc(100_000, block);
+    from.network.publishTransactions([Buffer.alloc(200, block)]);
+    from.network.broadcast(bytes);
+    const arrived = () =>
+      others.every(
+        ({ recorder }) =>
+          recorder.messages.some((message) => bytes.equals(message.bytes)) &&
+          recorder.transactions.some((each) => each[0] === block),
+      );
+    await until(arrived, `block ${block} and its transactions are everywhere`, 2_000);
+  }
+  expect(silent.every(({ raw }) => raw.getConnections().length > 0)).toBe(true);
+});

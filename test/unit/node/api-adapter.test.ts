@@ -7,15 +7,20 @@ function reasons(height: number, checkpoint: string | undefined): readonly strin
   const validator = "11".repeat(32);
   const driver = {
     isAbstaining: false,
-    status: { height, round: 0, validators: [], waitingMs: 0, clockOffsetMs: 0 },
+    status: { height, round: 0, validators: [{ validator }], waitingMs: 0, clockOffsetMs: 0 },
   };
   const parts = {
-    ...{ config: { checkpoint }, keys: { peerKey: validator }, driver },
+    ...{
+      config: { checkpoint },
+      keys: { peerKey: validator, validator: { publicKey: validator } },
+      driver,
+    },
     follower: { status: { hasLooked: true, catchingUp: false }, prunedPeers: 0 },
     ledger: { state: { range: () => [] }, schedule: { height, validators: [], missed: new Map() } },
     membership: { members: () => [{ validator, peer: validator, name: "" }] },
     network: { connectedPeers: () => [], metrics: () => ({}) },
-    shell: { intake: { refused: new Map() } },
+    shell: { intake: { refused: new Map() }, peerClocks: { offsetMs: () => undefined } },
+    size: { bytes: 0 },
     store: { tip: { height, header: { stateRoot: "" } } },
     storage: {},
   };
