@@ -174,6 +174,18 @@ it("a member in the mesh that forwards nothing keeps no block from the others fo
     () => honest.every(({ network }) => network.connectedPeers().length === 3),
     "all are connected",
   );
+  // Subscriptions travel after the connection stands.
+  await until(() => {
+    for (const [index, { network }] of honest.entries())
+      network.publishTransactions([Buffer.alloc(200, 100 + index)]);
+    return honest.every(({ recorder, network }) =>
+      honest.every(
+        (other, index) =>
+          other.network === network ||
+          recorder.transactions.some((each) => each[0] === 100 + index),
+      ),
+    );
+  }, "subscriptions are known");
   for (let block = 1; block <= 12; block += 1) {
     const from = honest[block % 3] as (typeof honest)[0];
     const others = honest.filter((node) => node !== from);
