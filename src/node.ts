@@ -191,7 +191,7 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
   });
   closers.push(() => ownCalls.stop());
   late.submitCall = (call) => ownCalls.submit(call);
-  const size = watchSize(foundation, store, closers);
+  const size = watchSize(foundation, { store, storage }, closers);
   const parts = { ...foundation, ...opened, network, driver, follower, shell, size };
   const api = await startApi({ node: apiNodeOf(parts), ...config.api, log });
   closers.push(() => api.stop());
@@ -199,12 +199,16 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
 }
 
 /** Prunes as configured, and measures what is on disk. */
-function watchSize({ config, log }: Foundation, store: LedgerStore, closers: Closers): LedgerSize {
+function watchSize(
+  { config, log }: Foundation,
+  { store, storage }: { readonly store: LedgerStore; readonly storage: StorageGate },
+  closers: Closers,
+): LedgerSize {
   const size = new LedgerSize(config.ledgerDirectory);
   size.start();
   closers.push(() => size.stop());
   const pruner = new BackgroundPruner({
-    ...{ store, log },
+    ...{ store, storage, log },
     keepBlocks: config.pruning?.keepBlocks,
     keptHeight: checkpointOf(config)?.height,
     measureBytes: () => size.measure(),

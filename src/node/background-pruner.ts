@@ -8,6 +8,7 @@ import { unreadable } from "../ledger/database.ts";
 import { isPruning, moveBase, pruningTarget, sweepBelowBase } from "../ledger/pruning.ts";
 import type { LedgerStore } from "../ledger/store.ts";
 import { surface } from "./crash.ts";
+import type { StorageGate } from "./storage-gate.ts";
 import { type Cancel, realTimers, type Timers } from "./timers.ts";
 
 /** What pruning in the background is made of. */
@@ -17,6 +18,8 @@ export type PrunerParts = {
   readonly keepBlocks: number | undefined;
   /** Height of the checkpoint, whose header stays. */
   readonly keptHeight: number | undefined;
+  /** Is told of a failed write, after which the ledger takes none, nor can be read, until it is mended. */
+  readonly storage: Pick<StorageGate, "report">;
   /** Bytes of the ledger on disk, for the log; absent: there is none. */
   measureBytes?(): Promise<number | undefined>;
   readonly log: Log;
@@ -91,7 +94,10 @@ export class BackgroundPruner {
   #onFailure(cause: unknown): void {
     const error = unreadable(cause, "");
     if (!isLedgerError(error)) surface(error);
-    else if (error.code !== "NODE_STOPPED")
-      this.#parts.log.warn({ error: String(error) }, "pruning did not end; it is tried again");
+    if (!isLedgerError(error) || error.code === "NODE_STOPPED") return;
+    const { log, storage } = this.#parts;
+    log.warn({ error: String(error) }, "pruning did not end; it is tried again");
+    // A read that fails here is no reason to take no part: blocks may be written all the same.
+    if (error.code === "LEDGER_WRITE_FAILED") storage.report(error);
   }
 }

@@ -120,6 +120,11 @@ export class StorageGate {
     }
   }
 
+  /** A write failed of which nobody waits for another try: closes until the ledger is mended. */
+  report(error: unknown): void {
+    if (isStorageFault(error)) this.#close(error);
+  }
+
   /** Ends the waiting: what has not been written fails with NODE_STOPPED. */
   stop(): void {
     this.#endWith(new LedgerError("NODE_STOPPED", {}));

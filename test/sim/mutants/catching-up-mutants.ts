@@ -203,6 +203,12 @@ export const catchingUpMutants: readonly Mutant[] = [
     by: "return facts.salvageable === undefined;",
   },
   {
+    name: "the gate is not told that the pruner could not write",
+    file: "node/background-pruner.ts",
+    replace: 'if (error.code === "LEDGER_WRITE_FAILED") storage.report(error);',
+    by: 'if (error.code === "LEDGER_DIVERGENCE") storage.report(error);',
+  },
+  {
     name: "a failed read ends the pruner",
     file: "node/background-pruner.ts",
     replace: 'const error = unreadable(cause, "");',

@@ -100,7 +100,10 @@ export class Faults {
     return healthy;
   }
 
-  /** @returns As many as the plan says, but a quorum of every set to come is left. */
+  /**
+   * @returns As many as the plan says, but a quorum of every set to come is left, and somebody who
+   *   has all blocks.
+   */
   #thatMayStay(nodes: readonly WorldNode[], abstaining: ReadonlySet<WorldNode>): WorldNode[] {
     const { plan } = this.#options;
     const sets = this.#options.sets();
@@ -111,10 +114,18 @@ export class Faults {
       const isAwaited = sets.some(
         (set, at) => at > 0 && set.includes(index) && !sets[at - 1]?.includes(index),
       );
-      const canStay = !isAwaited && this.#bear([...abstaining, ...left, node]);
+      const isBorne = this.#bear([...abstaining, ...left, node]);
+      const canStay = !isAwaited && isBorne && this.#isCopied([...left, node]);
       if (left.length < plan.leftFaulty && canStay) left.unshift(node);
     }
     return left;
+  }
+
+  /** Tells whether an honest node has all blocks beside these. */
+  #isCopied(without: readonly WorldNode[]): boolean {
+    const { nodes, keptHeight, canonHeight } = this.#options;
+    const others = nodes.filter((other) => !other.isLiar && !without.includes(other));
+    return others.some((other) => keptHeight(other) >= canonHeight());
   }
 
   /** Tells whether every set to come keeps a quorum without these nodes and all liars. */
@@ -270,14 +281,11 @@ export class Faults {
 
   /** All blocks must be on another honest disk, and nobody may be asking for the highest tip. */
   #mayWipe(node: WorldNode): boolean {
-    const { nodes, keptHeight, canonHeight, validatorCountAt } = this.#options;
-    const others = nodes.filter((other) => other !== node && !other.isLiar);
+    const { validatorCountAt } = this.#options;
     const { isLost, isTorn } = node.disk.findRecord();
     // With neither record nor ledger, and fewer than three in the genesis, no node starts.
     if ((isLost || isTorn) && validatorCountAt(0) < 3) return false;
-    return (
-      others.some((other) => keptHeight(other) >= canonHeight()) && this.abstaining.length === 0
-    );
+    return this.#isCopied([node]) && this.abstaining.length === 0;
   }
 
   /** Others must be enough to learn from and to go on without this one, and have all their blocks. */

@@ -266,7 +266,7 @@ export class WorldNode {
     const connection = network.attach({ index, life, handlers, allows });
     const { driver, follower } = shell.connect(mask?.network(connection) ?? connection);
     const nowMs = () => clock.nowMs();
-    const pruner = storage.prunerOf(store);
+    const pruner = storage.prunerOf(store, gate);
     this.running = { life, ledger, store, storage, gate, shell, driver, follower, pruner, nowMs };
     listener.onOpened(this, this.running);
     ledger.onAppend((appended) => listener.onAppended(this, appended));

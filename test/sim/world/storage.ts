@@ -125,7 +125,7 @@ export class NodeStorage {
     return new SnapshotSource(store, { bytesMax: 4_096, entriesMax });
   }
 
-  prunerOf(store: LedgerStore): BackgroundPruner {
+  prunerOf(store: LedgerStore, gate: StorageGate): BackgroundPruner {
     const { time, life, log, snapshots, onPhase } = this.#parts;
     const pruningLog: Log = {
       ...log,
@@ -137,7 +137,7 @@ export class NodeStorage {
     const { keepBlocks } = snapshots;
     const timers = time.timersOf(life);
     return new BackgroundPruner({
-      ...{ store, keepBlocks, timers, keptHeight: undefined },
+      ...{ store, storage: gate, keepBlocks, timers, keptHeight: undefined },
       log: pruningLog,
     });
   }

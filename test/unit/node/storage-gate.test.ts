@@ -141,6 +141,17 @@ describe("the gate to the disk", () => {
     expect(gate.closedBecause).toBeUndefined();
   });
 
+  it("closes for a failed write of which nobody waits for another try, and mends the ledger", async () => {
+    const { timers, disk, gate } = make();
+    gate.report(new Error("a bug"));
+    expect(gate.closedBecause).toBeUndefined();
+    gate.report(new LedgerError("LEDGER_WRITE_FAILED", { height: 1, reason: "full" }));
+    expect(gate.closedBecause).toContain("LEDGER_WRITE_FAILED");
+    disk.freeBytes = limits.storageRoomBytesMin;
+    await timers.pass(10_000);
+    expect([gate.closedBecause, disk.mends.length]).toEqual([undefined, 1]);
+  });
+
   it("tries seldom, as each try closes the database, and soon again after a success", async () => {
     const { timers, disk, gate, write } = make();
     disk.freeBytes = limits.storageRoomBytesMin;
