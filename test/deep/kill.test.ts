@@ -7,5 +7,6 @@ const devnet = useDevnet();
 
 it("keeps all that was final through 25 kills under load", async () => {
   const { final } = await killRun(devnet(), 25);
-  expect(final).toBeGreaterThan(100);
+  // One a kill at least, or nothing was at stake.
+  expect(final).toBeGreaterThan(25);
 }, 600_000);
