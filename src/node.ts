@@ -8,6 +8,7 @@ import { startApi } from "./api/server.ts";
 import { isLedgerError } from "./base/errors.ts";
 import { publicKeyOf } from "./base/format/did.ts";
 import { type Genesis, genesisBlock, parseGenesis } from "./base/format/genesis.ts";
+import type { PublicKey } from "./base/keys.ts";
 import type { Log } from "./base/log.ts";
 import { Ledger } from "./ledger/ledger.ts";
 import { openRepaired } from "./ledger/repair.ts";
@@ -39,6 +40,7 @@ import {
   type KnownPeers,
   prepareLedger,
   replaceLedger,
+  snapshotContextOf,
   tidyDownload,
 } from "./node/snapshot-start.ts";
 import { StorageGate } from "./node/storage-gate.ts";
@@ -74,6 +76,7 @@ type OpenedRecord = Awaited<ReturnType<typeof SigningRecordFile.open>>;
 
 /** Parts that others call before they exist. */
 type Late = {
+  network?: Network;
   /** Submits a call of the system contract, signed by this node. */
   submitCall?: (call: SystemCall) => void;
 };
@@ -116,7 +119,7 @@ export async function startNode(
     const { acceptLostVotes, isRepair } = options;
     const foundation: Foundation = {
       ...{ config, genesis, genesisText, keys, log, acceptLostVotes, isRepair },
-      need: new SnapshotNeed({ config, log }),
+      need: new SnapshotNeed({ config, context: snapshotContextOf({ config, genesis }), log }),
       signal: stopping.signal,
       restartAbove: (height, known) =>
         order.restart(() => restart(foundation, closers, { height, known })),
@@ -178,6 +181,7 @@ async function run(foundation: Foundation, closers: Closers): Promise<string> {
   const opened = { ledger, store, membership, peers, storage, votes, clock };
   const shell = makeShell(foundation, opened, late);
   const network = await startNetwork(foundation, { ledger, peers, handlers: shell.handlers });
+  late.network = network;
   closers.push(() => network.stop());
   peers.start(network);
   closers.push(() => peers.stop());
@@ -220,7 +224,7 @@ function watchSize(
 }
 
 function makeShell(
-  { config, keys, log, need, restartAbove }: Foundation,
+  foundation: Foundation,
   opened: {
     readonly ledger: Ledger;
     readonly store: LedgerStore;
@@ -232,6 +236,7 @@ function makeShell(
   },
   late: Late,
 ): NodeShell {
+  const { config, keys, log } = foundation;
   const { ledger, store, membership, peers, storage, votes, clock } = opened;
   return new NodeShell({
     ledger,
@@ -242,9 +247,9 @@ function makeShell(
     peerKey: keys.peerKey,
     snapshots: new SnapshotSource(store),
     onPruned: (without) => {
-      const { height } = ledger.tip;
-      if (need.isNow(without, { height, memberCount: membership.members().length }))
-        restartAbove(height, { allowed: peers.allowed(), peers: peers.peers() });
+      beginAnewIfNeeded(foundation, { ledger, peers, network: late.network }, without).catch(
+        surface,
+      );
     },
     members: () => membership.members(),
     onEquivocation: equivocationReporter({
@@ -257,6 +262,27 @@ function makeShell(
     log,
     blockIntervalMs: config.blockIntervalMs,
   });
+}
+
+/** Begins with a snapshot when those who pruned the next block show that there is a later one. */
+async function beginAnewIfNeeded(
+  { need, restartAbove }: Foundation,
+  {
+    ledger,
+    peers,
+    network,
+  }: {
+    readonly ledger: Ledger;
+    readonly peers: PeerFollower;
+    readonly network: Network | undefined;
+  },
+  without: readonly PublicKey[],
+): Promise<void> {
+  const { height } = ledger.tip;
+  if (network === undefined) return;
+  if ((await need.look(without, height, network)) !== "wanted" || ledger.tip.height > height)
+    return;
+  restartAbove(height, { allowed: peers.allowed(), peers: peers.peers() });
 }
 
 /** A node that crashes over and over is of more use when it only answers. */

@@ -7,7 +7,7 @@ import { LedgerError } from "../base/errors.ts";
 import { type Header, headerHash } from "../base/format/block.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
 import { type Hash, valueHashOf } from "../base/hash.ts";
-import type { Verifier } from "../base/keys.ts";
+import type { PublicKey, Verifier } from "../base/keys.ts";
 import { verifyCertificate } from "../base/proof/certificate.ts";
 import { verifyRange } from "../base/proof/state-proof.ts";
 import { ValidatorSets } from "../base/proof/validator-sets.ts";
@@ -17,6 +17,13 @@ import type { SnapshotChunk, SnapshotManifest } from "./snapshot-format.ts";
 
 /** A block known from elsewhere, such as another stakeholder's word. */
 export type Checkpoint = { readonly height: number; readonly hash: Hash };
+
+/** What a manifest proves. */
+export type ProvenHeader = {
+  readonly header: Header;
+  /** Those who could sign it. */
+  readonly validators: readonly PublicKey[];
+};
 
 /** What a manifest is held against. */
 export type SnapshotContext = {
@@ -32,7 +39,7 @@ export type SnapshotContext = {
  * @returns That header: its state root is what chunks are held against.
  * @throws {LedgerError} SNAPSHOT_INVALID
  */
-export function verifyManifest(manifest: SnapshotManifest, context: SnapshotContext): Header {
+export function verifyManifest(manifest: SnapshotManifest, context: SnapshotContext): ProvenHeader {
   const { chainId, headers, certificate, changes } = manifest;
   const { genesis, verifier, checkpoint } = context;
   const last = headers.at(-1);
@@ -42,15 +49,17 @@ export function verifyManifest(manifest: SnapshotManifest, context: SnapshotCont
   checkLinks(headers, height);
   if (changes.some(({ header }) => header.height > height))
     throw invalid(height, "it has a change of the validators above it");
-  certified(height, () => {
+  const validators = certified(height, () => {
     const sets = new ValidatorSets(genesis, verifier);
     for (const change of changes)
       if (!sets.followOne(change)) throw invalid(height, "it names a change twice");
-    verifyCertificate(certificate, last, { chainId, validators: sets.at(height), verifier });
+    const signers = sets.at(height);
+    verifyCertificate(certificate, last, { chainId, validators: signers, verifier });
+    return signers;
   });
   if (checkpoint !== undefined && checkpoint.height <= height)
     checkCheckpoint(manifest, checkpoint);
-  return last;
+  return { header: last, validators };
 }
 
 /**
@@ -110,9 +119,9 @@ function checkCheckpoint(manifest: SnapshotManifest, checkpoint: Checkpoint): vo
     throw invalid(at, `the block at the checkpoint ${height} is another one`);
 }
 
-function certified(height: number, verify: () => void): void {
+function certified<T>(height: number, verify: () => T): T {
   try {
-    verify();
+    return verify();
   } catch (cause) {
     if (!(cause instanceof LedgerError)) throw cause;
     throw new LedgerError("SNAPSHOT_INVALID", { height, reason: cause.message }, { cause });

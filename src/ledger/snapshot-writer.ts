@@ -83,7 +83,7 @@ export class SnapshotWriter {
    */
   async begin(manifestBytes: Uint8Array): Promise<void> {
     const manifest = decodeManifest(manifestBytes);
-    const header = verifyManifest(manifest, this.#context);
+    const { header } = verifyManifest(manifest, this.#context);
     this.#progress = undefined;
     await this.#wipe();
     const progress = { manifestBytes, manifest, header, next: "", chunks: 0 };
@@ -169,7 +169,7 @@ async function readProgress(
     const chunks = reader.integer("chunks");
     reader.end();
     const manifest = decodeManifest(manifestBytes);
-    const header = verifyManifest(manifest, context);
+    const { header } = verifyManifest(manifest, context);
     const from = typeof next === "string" ? next : undefined;
     // Earlier versions let a liar choose it, also such as no peer takes for a key.
     if (from !== undefined && from !== "" && !isStateKey(from))

@@ -125,7 +125,10 @@ export class ChainFollower {
     onFault(reason: string): void;
     /** Told with the peers that answered and from whom nothing more is to be had at the moment. */
     onCaughtUp?(peers: readonly PublicKey[]): void;
-    /** Told with the peers that pruned the next block, when nobody else has it at the moment. */
+    /**
+     * Told with the peers that say that they pruned the next block, when nobody else has it at the
+     * moment: liars may say so of what there is not.
+     */
     onPruned?(peers: readonly PublicKey[]): void;
     /** Peer keys of the validators: of them, and of them only, it is known how many may lie. */
     members(): readonly PublicKey[];
@@ -212,8 +215,7 @@ export class ChainFollower {
     }
     this.#hasLooked ||= claims.length > 0;
     this.#onCaughtUp(exhausted);
-    // Liars may claim to have pruned what there is not.
-    if (this.#pruned.size > 0 && this.status.catchingUp) this.#onPruned([...this.#pruned]);
+    if (this.#pruned.size > 0) this.#onPruned([...this.#pruned]);
   }
 
   /** Keeps what was claimed before by who is still there and was not asked this time. */

@@ -235,7 +235,7 @@ export class SnapshotDownload {
   /** Keeps the newest one only: they may be large, and many. */
   #judge(peer: PublicKey, bytes: Uint8Array): void {
     try {
-      const { height } = verifyManifest(decodeManifest(bytes), this.#parts.context);
+      const { height } = verifyManifest(decodeManifest(bytes), this.#parts.context).header;
       if (height > (this.#best?.height ?? 0)) this.#best = { height, bytes };
     } catch (error) {
       this.#onLie(peer, error);

@@ -105,12 +105,18 @@ export function fetchingPeersOf(
   return { allowed, peers: known?.peers ?? configured };
 }
 
-function placeOf({ config, genesis, log }: SnapshotStart): DownloadPlace {
-  const context: SnapshotContext = {
-    genesis: genesisBlock(genesis),
-    verifier: nativeVerifier,
-    checkpoint: checkpointOf(config),
-  };
+/** What snapshots of this ledger are held against. */
+export function snapshotContextOf({
+  config,
+  genesis,
+}: Pick<SnapshotStart, "config" | "genesis">): SnapshotContext {
+  const checkpoint = checkpointOf(config);
+  return { genesis: genesisBlock(genesis), verifier: nativeVerifier, checkpoint };
+}
+
+function placeOf(start: SnapshotStart): DownloadPlace {
+  const { config, log } = start;
+  const context = snapshotContextOf(start);
   return { ledgerDirectory: config.ledgerDirectory, openDatabase, context, log };
 }
 

@@ -29,7 +29,7 @@ import {
 } from "./chain.ts";
 import { VirtualDisk } from "./disk.ts";
 import type { EffectKind, Effects } from "./effects.ts";
-import type { WorldNetwork } from "./network.ts";
+import type { Attachment, WorldNetwork } from "./network.ts";
 import { Society } from "./own-calls.ts";
 import { type NodeSnapshots, noSnapshots } from "./snapshot-plan.ts";
 import { NodeStorage, type Phase } from "./storage.ts";
@@ -211,19 +211,19 @@ export class WorldNode {
         return sync();
       },
     };
-    return new SnapshotNeed({ config, log: this.#options.log ?? silentLog });
+    const { genesis, log = silentLog } = this.#options;
+    return new SnapshotNeed({ config, context: { genesis, verifier: worldVerifier }, log });
   }
 
-  #onPruned(peers: readonly PublicKey[], memberCount: number): void {
-    const { ledger } = this.running ?? {};
-    if (ledger === undefined) return;
-    const { height } = ledger.tip;
-    const nowMs = this.#options.time.nowMs;
-    if (this.#need.isNow(peers, { height, memberCount }, nowMs))
-      this.#restartAbove(height).catch((error: unknown) =>
-        this.#options.listener.onFailure(this, error),
-      );
-    else if (this.snapshots.sync === "blocks" && height > 0) this.isStranded = true;
+  /** As node.ts does it. */
+  async #onPruned(without: readonly PublicKey[], peers: Attachment): Promise<void> {
+    const { running } = this;
+    if (running === undefined) return;
+    const { height } = running.ledger.tip;
+    const need = await this.#need.look(without, height, peers, this.#options.time.nowMs);
+    if (this.running !== running || running.ledger.tip.height > height) return;
+    if (need === "unwanted") this.isStranded = true;
+    if (need === "wanted") await this.#restartAbove(height);
   }
 
   async #run(life: Life, replaceAbove: number | undefined): Promise<void> {
@@ -251,7 +251,11 @@ export class WorldNode {
       votes: { ...judged, write: (bytes) => this.disk.writeRecord(life, bytes) },
       storage: gate,
       snapshots: storage.sourceOf(store),
-      onPruned: (peers) => this.#onPruned(peers, membership.members().length),
+      onPruned: (without) => {
+        this.#onPruned(without, connection).catch((error: unknown) =>
+          listener.onFailure(this, error),
+        );
+      },
       peerKey: peerKey(index),
       members: () => membership.members(),
       onEquivocation,

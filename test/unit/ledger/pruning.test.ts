@@ -130,7 +130,7 @@ describe("pruning", () => {
     const context = { genesis, verifier: testVerifier };
     for (const height of source.heights) {
       const manifest = decodeManifest((await source.manifest(height)) as Uint8Array);
-      expect(verifyManifest(manifest, context).height).toBe(height);
+      expect(verifyManifest(manifest, context).header.height).toBe(height);
       expect(await source.chunk(height, "")).toBeDefined();
     }
     expect((await verdictOf(database)).problems).toEqual([]);

@@ -1,10 +1,7 @@
 /** Snapshots: what a node serves is whole, and what a liar serves is refused chunk by chunk. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Header, headerHash, validatorsHash } from "../../../src/base/format/block.ts";
-import { claimMessage } from "../../../src/base/format/message.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { merkleRoot } from "../../../src/base/proof/merkle.ts";
-import { portableSigner } from "../../../src/base/signer.ts";
 import {
   decodeChunk,
   decodeManifest,
@@ -19,6 +16,7 @@ import { LedgerStore } from "../../../src/ledger/store.ts";
 import type { AppendInput } from "../../../src/ledger/types.ts";
 import { verifyChain } from "../../../src/ledger/verify-chain.ts";
 import { executeToys, TestChain, testGenesis, testVerifier } from "../../helpers/chain.ts";
+import { changedManifest } from "../../helpers/changed-manifest.ts";
 import { allKeys, memoryDatabase, watchedDatabase } from "../../helpers/databases.ts";
 
 const genesis = testGenesis("test ledger", { snapshotInterval: 16 });
@@ -27,42 +25,6 @@ const context = { genesis, verifier: testVerifier };
 const bounds = { bytesMax: 1_000, entriesMax: 7 };
 const open = (database = memoryDatabase()) =>
   LedgerStore.open({ database, genesis, log: silentLog });
-
-/** Headers 0 to 16 without transactions; two of the four validators leave after block 10. */
-function changedChain() {
-  const { chainId } = genesis;
-  const signers = [0, 1, 2, 3].map((index) => portableSigner(new Uint8Array(32).fill(index + 1)));
-  const byKey = new Map(signers.map((signer) => [signer.publicKey, signer]));
-  const next = genesis.validators.slice(0, 2);
-  const headers: Header[] = [genesis.header];
-  for (let height = 1; height <= 16; height += 1) {
-    const parent = headers.at(-1) as Header;
-    const validators = height > 10 ? next : genesis.validators;
-    headers.push({
-      ...parent,
-      ...{ chainId, height, parentHash: headerHash(parent) },
-      validatorsHash: validatorsHash(validators),
-      nextValidatorsHash: validatorsHash(height >= 10 ? next : genesis.validators),
-    });
-  }
-  const certified = (header: Header, validators: readonly string[]) => {
-    const { height } = header;
-    const vote = { kind: "commit", height, round: 0, blockHash: headerHash(header) } as const;
-    const signatures = validators.map((key, validatorIndex) => ({
-      validatorIndex,
-      signature: byKey.get(key)?.sign(claimMessage(vote, chainId)) as Uint8Array,
-    }));
-    return { height, round: 0, blockHash: vote.blockHash, signatures };
-  };
-  const changed = headers[10] as Header;
-  const change = {
-    header: changed,
-    certificate: certified(changed, genesis.validators),
-    validators: next,
-  };
-  const certificate = certified(headers[16] as Header, next);
-  return { manifest: { chainId, headers, certificate, changes: [change] }, changed, next };
-}
 
 describe("a snapshot", () => {
   let inputs: AppendInput[];
@@ -82,7 +44,7 @@ describe("a snapshot", () => {
   };
   const manifestOf = async (height: number) => (await source.manifest(height)) as Uint8Array;
   const headerOf = async (height: number) =>
-    verifyManifest(decodeManifest(await manifestOf(height)), context);
+    verifyManifest(decodeManifest(await manifestOf(height)), context).header;
   const fetched = async (height: number, into = memoryDatabase()) => {
     const writer = await SnapshotWriter.open(into, context);
     await writer.begin(await manifestOf(height));
@@ -224,8 +186,12 @@ describe("a snapshot", () => {
   });
 
   it("follows the validators from the genesis through certified changes only", () => {
-    const { manifest, changed, next } = changedChain();
-    expect(verifyManifest(manifest, context).height).toBe(16);
+    const { manifest, changed, next } = changedManifest(genesis);
+    const proven = verifyManifest(manifest, context);
+    expect({ height: proven.header.height, by: proven.validators }).toEqual({
+      height: 16,
+      by: next,
+    });
     const [change] = manifest.changes as [(typeof manifest.changes)[number]];
     const lies = {
       "no change": [],
@@ -249,7 +215,7 @@ describe("a snapshot", () => {
   it("must show the checkpoint of the configuration", async () => {
     const manifest = decodeManifest(await manifestOf(32));
     const at = (height: number, hash = inputs[height - 1]?.block.hash ?? "") =>
-      verifyManifest(manifest, { ...context, checkpoint: { height, hash } });
+      verifyManifest(manifest, { ...context, checkpoint: { height, hash } }).header;
     expect(at(32).height).toBe(32);
     expect(at(20).height).toBe(32);
     expect(at(40).height).toBe(32);

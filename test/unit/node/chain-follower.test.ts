@@ -120,7 +120,7 @@ function followSlow(
   const sink = { tip: { height: 0 } };
   const rounds: { readonly atMs: number; readonly peers: readonly string[] }[] = [];
   const requests: string[] = [];
-  const pruned: number[] = [];
+  const pruned: { readonly peers: number; readonly tip: number }[] = [];
   const peerOf = (peer: string) => others[peer] ?? honest(20);
   const follower = new ChainFollower({
     source: {
@@ -149,7 +149,7 @@ function followSlow(
     onAppended() {},
     onFault() {},
     onCaughtUp: (peers) => rounds.push({ atMs: timers.nowMs(), peers: [...peers].sort() }),
-    onPruned: (peers) => pruned.push(peers.length),
+    onPruned: (peers) => pruned.push({ peers: peers.length, tip: sink.tip.height }),
     members: () => ["self", ...Object.keys(heightMs)],
   });
   return { follower, timers, sink, rounds, requests, pruned };
@@ -216,20 +216,23 @@ describe("a node that is behind", () => {
     await follower.stop();
   });
 
-  it("(5) tells of pruned blocks only when more than may lie have higher ones", async () => {
+  it("tells of pruned blocks when those who say so were asked and nobody else has them", async () => {
     const gone = {
       height: 900,
       blocks: () => Promise.reject(new LedgerError("P2P_SYNC_PRUNED", syncFacts)),
     };
+    const none = { height: 0, blocks: () => [] };
     const told = async (others: Readonly<Record<string, FakePeer>>) => {
       const { follower, timers, pruned } = followSlow({ a: 1, b: 1, c: 1 }, others);
       follower.start();
       await timers.advance(8_000);
       await follower.stop();
-      return pruned.length > 0;
+      return pruned[0];
     };
-    expect(await told({ a: gone })).toBe(false);
-    expect(await told({ a: gone, b: gone, c: { height: 0, blocks: () => [] } })).toBe(true);
+    expect(await told({ a: none, b: none, c: none })).toBeUndefined();
+    expect(await told({ a: gone, b: none, c: none })).toEqual({ peers: 1, tip: 0 });
+    expect(await told({ a: gone, b: gone, c: none })).toEqual({ peers: 2, tip: 0 });
+    expect(await told({ a: gone })).toEqual({ peers: 1, tip: 20 });
   });
 
   it("counts those who take longer than others in the next look", async () => {

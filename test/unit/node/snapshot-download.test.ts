@@ -16,7 +16,6 @@ import {
   snapshotDirectories,
 } from "../../../src/node/snapshot-directory.ts";
 import { SnapshotDownload, type SnapshotPeers } from "../../../src/node/snapshot-download.ts";
-import { SnapshotNeed } from "../../../src/node/snapshot-need.ts";
 import { realTimers } from "../../../src/node/timers.ts";
 import { TestChain, testGenesis, testVerifier } from "../../helpers/chain.ts";
 import { allKeys, memoryDatabase } from "../../helpers/databases.ts";
@@ -387,35 +386,5 @@ describe("the directory of a ledger that is replaced", () => {
     } finally {
       await rm(parent, { recursive: true });
     }
-  });
-});
-
-describe("the need of a snapshot", () => {
-  const need = (sync: "blocks" | "snapshot") => new SnapshotNeed({ config: { sync }, log });
-  const at = (height: number) => ({ height, memberCount: 4 });
-
-  it("is there when more peers than can be faulty have pruned the next block", () => {
-    expect(need("blocks").isNow(["a"], at(0))).toBe(false);
-    expect(need("blocks").isNow(["a", "b"], at(0))).toBe(true);
-  });
-
-  it("does not cost a node its blocks unless it is configured so", () => {
-    expect(need("blocks").isNow(["a", "b"], at(7))).toBe(false);
-    expect(need("snapshot").isNow(["a", "b"], at(7))).toBe(true);
-  });
-
-  it("is looked at seldom", () => {
-    const one = need("blocks");
-    expect([0, 1, 19_999, 20_001].map((ms) => one.isNow(["a", "b"], at(0), ms))).toEqual([
-      ...[true, false, false, true],
-    ]);
-  });
-
-  it("is there again soon for a node that got one and fell behind again", () => {
-    const one = need("snapshot");
-    expect(one.isNow(["a", "b"], at(0), 0)).toBe(true);
-    expect(one.isNow(["a", "b"], at(5), 5_000)).toBe(false);
-    one.noteReplaced();
-    expect(one.isNow(["a", "b"], at(64), 10_000)).toBe(true);
   });
 });
