@@ -8,8 +8,9 @@ const deep = (names: readonly string[]) => names.map((name) => `test/deep/${name
  */
 export default inTwoGroups({
   sharing: [
-    ...deep(["codec-fuzz", "disk-damage", "disk-kills", "model", "node-versions", "removed-fixes"]),
-    ...deep(["signing-cuts", "snapshot-liars", "time-jacking", "twins", "two-proposals"]),
+    ...deep(["codec-fuzz", "disk-damage", "disk-damage-nodes", "disk-kills", "model"]),
+    ...deep(["node-versions", "removed-fixes", "signing-cuts", "snapshot", "snapshot-liars"]),
+    ...deep(["time-jacking", "twins", "two-proposals"]),
     "test/e2e/store-kill.test.ts",
     "test/e2e/replay-kill.test.ts",
     "test/unit/ledger/verify-chain.test.ts",

@@ -5,8 +5,10 @@
  * Method: some lanes send single readings without a pause; each notes what was proven final to it,
  * with height and place. Meanwhile one running node after the other gets SIGKILL, some during their
  * start, and is started again after a random while: at times a quorum is gone, and once, halfway,
- * all are killed at the same moment. Nobody repairs anything. In the end every node must have the same chain, each noted transaction at its noted
- * place, no transaction twice, and files that `chain verify` finds whole.
+ * all are killed at the same moment. After every few kills the next one waits until `finalPerKill`
+ * transactions a kill are final, however slow the machine is: only a ledger that goes on deciding
+ * says anything. Nobody repairs anything. In the end every node must have the same chain, each noted
+ * transaction at its noted place, no transaction twice, and files that `chain verify` finds whole.
  *
  * Moments and nodes follow from the seed, which is printed with the command that takes it again;
  * what the operating system does with them does not, so a failure is likely then, not certain.
@@ -27,6 +29,9 @@ const laneCount = 6;
 /** Between two kills, and until a killed node is started again: the next kill may come sooner. */
 const killMs = { min: 400, max: 1_800 };
 const awayMs = { min: 0, max: 1_200 };
+const finalPerKill = 2;
+/** So many kills come without regard to what is final: some of them while a quorum is gone. */
+const killsInARow = 5;
 
 type Told = { readonly id: Hash; readonly height: number; readonly index: number };
 
@@ -44,6 +49,7 @@ export async function killRun(devnet: TestDevnet, killCount: number): Promise<Ki
   const load = new Load(devnet);
   const restarts: Promise<void>[] = [];
   for (let kill = 0; kill < killCount; kill += 1) {
+    if (kill % killsInARow === 0) await load.untilFinal(finalPerKill * kill);
     await pause(between(random, killMs));
     const isPowerCut = kill === Math.floor(killCount / 2);
     const killed = isPowerCut ? await killAll(devnet) : [await killOne(devnet, random)];
@@ -51,6 +57,7 @@ export async function killRun(devnet: TestDevnet, killCount: number): Promise<Ki
   }
   await Promise.all(restarts);
   await Promise.all(devnet.nodes.map((node) => node.ready()));
+  await load.untilFinal(finalPerKill * killCount);
   const told = await load.end();
   await check(devnet, told);
   return { seed, kills: killCount, final: told.length };
@@ -69,6 +76,11 @@ class Load {
     this.#devnet = devnet;
     this.#gateway = new TestSender(devnet, devnet.signers.gateway);
     this.#lanes = Array.from({ length: laneCount }, (_, lane) => this.#run(lane));
+  }
+
+  /** Goes on until so many are final; ends with what ends a lane. */
+  async untilFinal(count: number): Promise<void> {
+    while (this.#told.length < count) await Promise.race([pause(50), Promise.all(this.#lanes)]);
   }
 
   /** Stops when what is on its way is final. @returns What clients were told. */

@@ -10,6 +10,5 @@ const devnet = useDevnet();
 
 it("keeps all that was final through 10 kills under load", async () => {
   const { final } = await killRun(devnet(), 10);
-  // Only a ledger that went on deciding between the kills says anything.
-  expect(final).toBeGreaterThan(10);
+  expect(final).toBeGreaterThanOrEqual(20);
 }, 180_000);

@@ -6,6 +6,7 @@ const shell = "node/shell.ts";
 const votes = "node/votes.ts";
 const peerClocks = "node/peer-clocks.ts";
 const download = "node/snapshot-download.ts";
+const need = "node/snapshot-need.ts";
 
 /** The bugs. */
 export const catchingUpMutants: readonly Mutant[] = [
@@ -20,6 +21,24 @@ export const catchingUpMutants: readonly Mutant[] = [
     file: follower,
     replace: "await this.#within(all, Math.min(graceMs, this.#patienceMs));",
     by: "await this.#within(all);",
+  },
+  {
+    name: "how many may lie about pruned blocks is a matter of the genesis",
+    file: need,
+    replace: "without.length > shown.faultyMax;",
+    by: "without.length > faultyMax(this.#parts.context.genesis.validators.length);",
+  },
+  {
+    name: "peers that pruned what there is not are believed",
+    file: need,
+    replace: 'if (!(await isAnyTrue(looks))) return "none";',
+    by: "await isAnyTrue(looks);",
+  },
+  {
+    name: "gives up its blocks for a snapshot unasked",
+    file: need,
+    replace: 'const isWanted = height === 0 || config.sync === "snapshot";',
+    by: 'const isWanted = height >= 0 || config.sync === "snapshot";',
   },
   {
     name: "waits for a snapshot of a peer that keeps silent",
@@ -92,12 +111,6 @@ export const catchingUpMutants: readonly Mutant[] = [
     file: "node/run-order.ts",
     replace: "this.#restarting ??= this.#started",
     by: "this.#restarting ??= Promise.resolve()",
-  },
-  {
-    name: "peers that pruned what there is not are believed",
-    file: follower,
-    replace: "if (this.#pruned.size > 0 && this.status.catchingUp)",
-    by: "if (this.#pruned.size > 0)",
   },
   {
     name: "a download given up for nothing newer",
