@@ -9,8 +9,8 @@
  *
  * (1) Blocks are appended one after the other, whoever brings them: consensus or a peer.
  * (2) A faulty peer costs at most one request a `penaltyMs`.
- * (3) A peer that does not answer holds nothing up for longer than `patienceMs`; where others
- *     answer, no look at heights for longer than `graceMs`.
+ * (3) A peer that does not answer holds nothing up for longer than `patienceMs`, and no look at
+ *     heights for longer than `firstMs` and `graceMs`; where others answer, `graceMs`.
  * (4) Nothing is appended once `stop` was called.
  * (5) With claims of more than `f` members, `f` liars cannot make this node call itself behind.
  *     With fewer, or without an `f`, a peer is believed until its claim leads to no block.
@@ -58,6 +58,8 @@ const pollMs = 1_000;
 const penaltyMs = 5_000;
 /** Less than a person waits; an answer over a slow line may take longer and is still taken. */
 const patienceMsDefault = 3_000;
+/** Whoever connects meanwhile is asked in the next look: together with `graceMs` less than a poll. */
+const firstMs = 600;
 /** Once one has told its height the others have this much more time. */
 const graceMs = 300;
 /** After a fault of this node itself, which asking again does not mend, it bothers peers seldom. */
@@ -259,7 +261,8 @@ export class ChainFollower {
         hasOne();
       });
     const all = Promise.all(questions);
-    if (this.#answers.size === 0) await this.#within(Promise.race([all, first]));
+    if (this.#answers.size === 0)
+      await this.#within(Promise.race([all, first]), Math.min(firstMs, this.#patienceMs));
     await this.#within(all, Math.min(graceMs, this.#patienceMs));
     const connected = this.#source.connectedPeers();
     const claims = [...this.#answers]

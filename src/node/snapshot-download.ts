@@ -4,9 +4,8 @@
  *
  * Invariants:
  *
- * (1) A peer that sent what does not hold is not asked again during this download; one that did
- *     not answer is left alone for `penaltyMs`, and where there are others ten times as long as it
- *     kept this node waiting: so one that keeps silent costs a tenth of the time at most.
+ * (1) A peer that does not answer is waited for no longer than `patienceMs`, or a few times what the
+ *     last answer took, where there are others; its answer is taken all the same if it comes in time.
  * (2) A download that was begun goes on as long as a peer still serves that snapshot; when all
  *     say that it is gone, the newest one is begun instead. When some do, and the others have kept
  *     silent for `stalledMs`, or all of them for `silentMsMax`, a newer one is begun if there is one.
@@ -21,7 +20,7 @@ import type { Log } from "../base/log.ts";
 import { decodeManifest } from "../ledger/snapshot-format.ts";
 import { type SnapshotContext, verifyManifest } from "../ledger/snapshot-verify.ts";
 import type { SnapshotWriter } from "../ledger/snapshot-writer.ts";
-import { SeldomLog } from "./seldom.ts";
+import { DownloadPeers } from "./download-peers.ts";
 import { realTimers, type Timers } from "./timers.ts";
 
 /** What is needed of the network. */
@@ -48,13 +47,23 @@ export type DownloadParts = {
 /** Snapshots up to this height are of no use to who has as much; 0: there is no ledger. */
 export type DownloadGoal = { readonly aboveHeight: number };
 
+/** A chunk that came, not looked at yet. */
+type Answer = {
+  readonly peer: PublicKey;
+  readonly from: string;
+  readonly bytes: Uint8Array;
+  readonly tookMs: number;
+};
+
 /** How fetching chunks came to an end. */
 type ChunksEnd = "whole" | "gone" | "stalled" | "alone";
 
 /** Within what every peer answers for each (`syncRequestsPerSecondMax`). */
 const requestMs = 60;
-const penaltyMs = 2_000;
-const penaltyFactor = 10;
+/** Longer than most answers take. */
+const patienceMs = 3_000;
+/** Over a slow line answers take longer, and the longer the more peers are asked at once. */
+const patienceFactor = 2;
 /** Manifests that are held at once, each of up to `syncBytesMax`. */
 const manifestsAtOnce = 4;
 /** Who has not sent its manifest by then has none, as long as nobody said anything, */
@@ -78,19 +87,16 @@ const logEveryChunks = 64;
 export class SnapshotDownload {
   readonly #parts: DownloadParts;
   readonly #timers: Timers;
-  readonly #warnings: SeldomLog;
-  readonly #liars = new Set<PublicKey>();
-  readonly #restUntilMs = new Map<PublicKey, number>();
-  /** When each kept silent last. */
-  readonly #failedMs = new Map<PublicKey, number>();
+  readonly #peers: DownloadPeers;
   readonly #gone = new Set<PublicKey>();
-  /** Since when a peer is asked for its manifest: it is asked for nothing else meanwhile. */
-  readonly #askedMs = new Map<PublicKey, number>();
   /** Those who said that they have no snapshot. */
   readonly #without = new Set<PublicKey>();
   /** The newest manifest that came. */
   #best: { readonly height: number; readonly bytes: Uint8Array } | undefined;
-  #turn = 0;
+  /** The first answer to what is asked for. */
+  #answer: Answer | undefined;
+  #wake = () => {};
+  #patienceMs = patienceMs;
   #hasLedger = false;
   /** When somebody was there last. */
   #metMs = 0;
@@ -100,7 +106,11 @@ export class SnapshotDownload {
   constructor(parts: DownloadParts) {
     this.#parts = parts;
     this.#timers = parts.timers ?? realTimers;
-    this.#warnings = new SeldomLog(parts.log, () => this.#timers.nowMs());
+    this.#peers = new DownloadPeers({
+      connected: () => parts.peers.connectedPeers(),
+      timers: this.#timers,
+      log: parts.log,
+    });
   }
 
   /**
@@ -154,9 +164,10 @@ export class SnapshotDownload {
     for (let looks = 0; ; looks += 1) {
       await this.#askAll();
       const best = this.#best;
-      const isWaiting = this.#askedMs.size > 0 && looks < looksForSlow;
+      const isWaiting = this.#peers.isAsking && looks < looksForSlow;
       if (best !== undefined && best.height > aboveHeight && !isWaiting) {
         this.#gone.clear();
+        this.#answer = undefined;
         await this.#parts.writer.begin(best.bytes);
         return true;
       }
@@ -173,34 +184,24 @@ export class SnapshotDownload {
 
   /** Tells whether nobody has a snapshot, as far as those say who do not keep silent. */
   #hasNobody(): boolean {
-    const connected = this.#parts.peers.connectedPeers();
-    const nowMs = this.#timers.nowMs();
+    const isConnected = this.#parts.peers.connectedPeers().length > 0;
     // Who keeps silent must not keep this node from beginning with blocks.
-    const patienceMs = this.#without.size > 0 ? manifestMsWithOthers : manifestMs;
-    const isSilent = (peer: PublicKey) =>
-      nowMs - (this.#askedMs.get(peer) ?? nowMs) >= patienceMs ||
-      (this.#restUntilMs.get(peer) ?? 0) > nowMs;
-    return (
-      connected.length > 0 &&
-      connected.every((peer) => this.#without.has(peer) || this.#liars.has(peer) || isSilent(peer))
-    );
+    const patience = this.#without.size > 0 ? manifestMsWithOthers : manifestMs;
+    const hasNone = (peer: PublicKey) =>
+      this.#without.has(peer) || this.#peers.isSilent(peer, patience);
+    return isConnected && this.#peers.others.every(hasNone);
   }
 
   /** (6) Tells whether a node that could go on with its ledger waits for others in vain. */
   #isAlone(): boolean {
     const nowMs = this.#timers.nowMs();
-    if (this.#others().length > 0) this.#metMs = nowMs;
+    if (this.#peers.others.length > 0) this.#metMs = nowMs;
     return this.#hasLedger && nowMs - this.#metMs >= aloneMsMax;
-  }
-
-  /** Those who are connected, but for liars. */
-  #others(): PublicKey[] {
-    return this.#parts.peers.connectedPeers().filter((peer) => !this.#liars.has(peer));
   }
 
   /** Asks all for their manifests; who takes long is waited for, but not here. */
   async #askAll(): Promise<void> {
-    const { rested, resting } = this.#askable();
+    const { rested, resting } = this.#peers.askable();
     const askable = rested.length > 0 ? rested : resting;
     while (askable.length > 0) {
       const some = askable.splice(0, manifestsAtOnce);
@@ -210,23 +211,19 @@ export class SnapshotDownload {
 
   async #askManifest(peer: PublicKey): Promise<void> {
     const { peers } = this.#parts;
-    this.#askedMs.set(peer, this.#timers.nowMs());
-    try {
-      const bytes = await this.#ask(peer, () => peers.requestManifest(peer, 0));
-      if (bytes === "gone") this.#without.add(peer);
-      else if (bytes !== undefined) this.#judge(peer, bytes);
-    } finally {
-      this.#askedMs.delete(peer);
-    }
+    const bytes = await this.#peers.ask(peer, () => peers.requestManifest(peer, 0));
+    if (bytes === "gone") this.#without.add(peer);
+    else if (bytes !== undefined) this.#judge(peer, bytes);
   }
 
-  async #atMost(delayMs: number, work: Promise<unknown>): Promise<void> {
+  /** @returns Whether the work came to its end. */
+  async #atMost(delayMs: number, work: Promise<unknown>): Promise<boolean> {
     let stopWaiting = () => {};
-    const patience = new Promise<void>((resolve) => {
-      stopWaiting = this.#timers.after(delayMs, resolve);
+    const patience = new Promise<boolean>((resolve) => {
+      stopWaiting = this.#timers.after(delayMs, () => resolve(false));
     });
     try {
-      await Promise.race([work, patience]);
+      return await Promise.race([work.then(() => true), patience]);
     } finally {
       stopWaiting();
     }
@@ -238,31 +235,61 @@ export class SnapshotDownload {
       const { height } = verifyManifest(decodeManifest(bytes), this.#parts.context).header;
       if (height > (this.#best?.height ?? 0)) this.#best = { height, bytes };
     } catch (error) {
-      this.#onLie(peer, error);
+      this.#peers.onLie(peer, error);
     }
   }
 
   /** Fetches chunk after chunk. */
   async #chunks(): Promise<ChunksEnd> {
-    const { writer, peers, log } = this.#parts;
+    const { writer, log } = this.#parts;
     const height = writer.height as number;
     this.#lastMs = this.#timers.nowMs();
     for (let count = 0; ; count += 1) {
-      const from = writer.next;
-      if (from === undefined) return "whole";
-      if (count % logEveryChunks === logEveryChunks - 1) log.info({ height, from }, "fetching");
+      await this.#keep();
+      if (writer.next === undefined) return "whole";
+      if (count % logEveryChunks === logEveryChunks - 1)
+        log.info({ height, from: writer.next }, "fetching");
       const peer = await this.#nextPeer();
       if (peer === "gone" || peer === "stalled" || peer === "alone") return peer;
-      const bytes = await this.#ask(peer, () => peers.requestChunk(peer, height, from));
-      if (bytes === "gone") this.#gone.add(peer);
-      if (bytes === undefined || bytes === "gone") continue;
-      this.#lastMs = this.#timers.nowMs();
-      try {
-        await writer.add(bytes);
-      } catch (error) {
-        if (!isLie(error)) throw error;
-        this.#onLie(peer, error);
-      }
+      // While nobody could be asked, one that was asked before may have answered.
+      if (this.#answer !== undefined) continue;
+      const fetching = Promise.race([this.#fetch(peer, height, writer.next), this.#answered()]);
+      if (!(await this.#atMost(this.#patienceMs, fetching))) this.#patienceMs *= patienceFactor;
+    }
+  }
+
+  /** Asks for a chunk; it is kept unless another peer brought it meanwhile. */
+  async #fetch(peer: PublicKey, height: number, from: string): Promise<void> {
+    const { peers, writer } = this.#parts;
+    const startMs = this.#timers.nowMs();
+    const bytes = await this.#peers.ask(peer, () => peers.requestChunk(peer, height, from));
+    if (bytes === undefined || writer.height !== height) return;
+    const tookMs = this.#timers.nowMs() - startMs;
+    if (bytes === "gone") this.#gone.add(peer);
+    else if (writer.next === from) {
+      this.#answer ??= { peer, from, bytes, tookMs };
+      this.#wake();
+    }
+  }
+
+  /** Waits for the chunk from any of those who were asked. */
+  #answered(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  async #keep(): Promise<void> {
+    const { writer } = this.#parts;
+    const answer = this.#answer;
+    this.#answer = undefined;
+    if (answer === undefined || answer.from !== writer.next) return;
+    this.#lastMs = this.#timers.nowMs();
+    this.#patienceMs = Math.max(patienceMs, patienceFactor * answer.tookMs);
+    try {
+      await writer.add(answer.bytes);
+    } catch (error) {
+      this.#peers.onLie(answer.peer, error);
     }
   }
 
@@ -275,10 +302,10 @@ export class SnapshotDownload {
   async #nextPeer(): Promise<PublicKey | Exclude<ChunksEnd, "whole">> {
     const isThere = (peer: PublicKey) => !this.#gone.has(peer);
     for (;;) {
-      const { rested, resting } = this.#askable();
-      const peer = this.#inTurn(rested.filter(isThere));
+      const { rested, resting } = this.#peers.askable();
+      const peer = this.#peers.inTurn(rested.filter(isThere));
       await this.#wait(peer === undefined ? lookMs : requestMs);
-      const connected = this.#others();
+      const connected = this.#peers.others;
       const nowMs = this.#timers.nowMs();
       if (connected.length === 0) this.#lastMs = nowMs;
       const silentMs = nowMs - this.#lastMs;
@@ -289,61 +316,9 @@ export class SnapshotDownload {
       if (connected.length > 0 && silent.length === 0) return "gone";
       const haveSome = silent.length < connected.length;
       if (haveSome && silentMs >= stalledMs) return "stalled";
-      const last = this.#inTurn(resting.filter(isThere));
+      const last = this.#peers.inTurn(resting.filter(isThere));
       if (last !== undefined) return last;
     }
-  }
-
-  #inTurn(peers: readonly PublicKey[]): PublicKey | undefined {
-    this.#turn += 1;
-    return peers[this.#turn % peers.length];
-  }
-
-  /** Peers that may be asked. Who kept silent is left to rest as long as there are others. */
-  #askable() {
-    const nowMs = this.#timers.nowMs();
-    const able = this.#others().filter((peer) => !this.#askedMs.has(peer));
-    const isRested = (peer: PublicKey) => (this.#restUntilMs.get(peer) ?? 0) <= nowMs;
-    const isBearable = (peer: PublicKey) => nowMs - (this.#failedMs.get(peer) ?? 0) >= penaltyMs;
-    return {
-      rested: able.filter(isRested),
-      resting: able.filter((peer) => !isRested(peer) && isBearable(peer)),
-    };
-  }
-
-  async #ask(
-    peer: PublicKey,
-    request: () => Promise<Uint8Array>,
-  ): Promise<Uint8Array | "gone" | undefined> {
-    const startMs = this.#timers.nowMs();
-    try {
-      return await request();
-    } catch (error) {
-      if (!isLedgerError(error)) throw error;
-      if (error.code === "P2P_SYNC_PRUNED") return "gone";
-      this.#onSilence(peer, error, startMs);
-      return undefined;
-    }
-  }
-
-  #onSilence(peer: PublicKey, error: LedgerError, startMs: number): void {
-    const endMs = this.#timers.nowMs();
-    const restMs = Math.max(penaltyMs, penaltyFactor * (endMs - startMs));
-    this.#restUntilMs.set(peer, endMs + restMs);
-    this.#failedMs.set(peer, endMs);
-    if (error.code !== "P2P_SYNC_FAILED") return;
-    const facts = { peer, error: String(error), restMs: Math.round(restMs) };
-    this.#warnings.warn(
-      peer,
-      facts,
-      "peer passed over for a while: it does not answer as it should",
-    );
-  }
-
-  #onLie(peer: PublicKey, error: unknown): void {
-    if (!isLie(error)) throw error;
-    this.#liars.add(peer);
-    this.#parts.log.warn({ peer, error: String(error) }, "peer passed over: its snapshot is wrong");
   }
 
   async #wait(delayMs: number): Promise<void> {
@@ -358,8 +333,4 @@ export class SnapshotDownload {
       this.#timers.after(delayMs, resolve);
     });
   }
-}
-
-function isLie(error: unknown): boolean {
-  return isLedgerError(error, "SNAPSHOT_INVALID") || isLedgerError(error, "CODEC_INVALID");
 }

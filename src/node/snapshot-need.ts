@@ -22,7 +22,7 @@ import type { SnapshotPeers } from "./snapshot-download.ts";
 
 /** A snapshot that cannot be had is not asked for again before this; looking for it takes 5 s. */
 const restMs = 20_000;
-/** Manifests are not looked at again before this: as long as who has pruned is passed over. */
+/** Manifests of no more peers are not looked at again before this: as who has pruned is passed over. */
 const lookRestMs = 5_000;
 
 /** What a manifest proves for this decision. */
@@ -39,6 +39,7 @@ export class SnapshotNeed {
     readonly log: Log;
   };
   #restUntilMs = 0;
+  #looked = { count: 0, untilMs: 0 };
   #isLooking = false;
 
   constructor(parts: {
@@ -62,8 +63,9 @@ export class SnapshotNeed {
     peers: Pick<SnapshotPeers, "requestManifest">,
     nowMs = performance.now(),
   ): Promise<Need> {
-    if (this.#isLooking || nowMs < this.#restUntilMs) return "none";
-    this.#restUntilMs = nowMs + lookRestMs;
+    const isLooked = nowMs < this.#looked.untilMs && without.length <= this.#looked.count;
+    if (this.#isLooking || isLooked || nowMs < this.#restUntilMs) return "none";
+    this.#looked = { count: without.length, untilMs: nowMs + lookRestMs };
     this.#isLooking = true;
     try {
       const isEnough = (shown: Shown) => shown.height > height && without.length > shown.faultyMax;
@@ -85,6 +87,7 @@ export class SnapshotNeed {
   /** A snapshot came: a node that falls behind again need not wait for the next one. */
   noteReplaced(): void {
     this.#restUntilMs = 0;
+    this.#looked = { count: 0, untilMs: 0 };
   }
 
   async #shownBy(

@@ -101,7 +101,8 @@ function describe(outcome) {
   return [
     `seed ${seed}: ${nodes} nodes, ${liars} liars, ${heights} heights, ${final} of ${sent}`,
     `transactions final, ${Math.round(virtualMs / 1_000)} s of virtual time, ${events} events;`,
-    `first block ${outcome.firstBlockMs ?? "-"} ms after the faults, slowest transaction then`,
+    `ledgers ${outcome.ledgersMs ?? "-"} ms after the faults, first block`,
+    `${outcome.firstBlockMs ?? "-"} ms after that, slowest transaction then`,
     `${outcome.slowestMs} ms; faults: ${applied.join(", ") || "none"}; trace ${outcome.traceHash}`,
   ].join(" ");
 }
@@ -156,7 +157,11 @@ function runThread(next, onOutcome) {
 
 function totalsOf(outcomes, seconds) {
   const sum = (of) => outcomes.reduce((total, outcome) => total + of(outcome), 0);
-  const firsts = outcomes.map(({ firstBlockMs }) => firstBlockMs ?? 0);
+  const slowest = (of) => {
+    const times = outcomes.map((outcome) => of(outcome) ?? 0);
+    const ms = Math.max(0, ...times);
+    return { ms, seed: outcomes[times.indexOf(ms)]?.seed };
+  };
   const kinds = {};
   for (const { faults } of outcomes)
     for (const [kind, count] of Object.entries(faults)) kinds[kind] = (kinds[kind] ?? 0) + count;
@@ -169,13 +174,13 @@ function totalsOf(outcomes, seconds) {
     seedsWith20Heights: outcomes.filter(({ heights }) => heights >= 20).length,
     simulatedHours: sum(({ virtualMs }) => virtualMs) / 3_600_000,
     transactionsFinal: sum(({ final }) => final),
-    firstBlockMsMax: Math.max(...firsts),
-    firstBlockMsMaxWithoutLiars: Math.max(
-      0,
-      ...outcomes.map(({ liars, firstBlockMs }) => (liars === 0 ? (firstBlockMs ?? 0) : 0)),
+    ledgersSlowest: slowest(({ ledgersMs }) => ledgersMs),
+    firstBlockSlowest: slowest(({ firstBlockMs }) => firstBlockMs),
+    firstBlockSlowestWithoutLiars: slowest(({ liars, firstBlockMs }) =>
+      liars === 0 ? firstBlockMs : 0,
     ),
-    settledMsMax: Math.max(...outcomes.map(({ calm }) => calm?.settledMs ?? 0)),
-    slowestMsMax: Math.max(...outcomes.map(({ calm }) => calm?.slowestMs ?? 0)),
+    settledSlowest: slowest(({ calm }) => calm?.settledMs),
+    transactionSlowest: slowest(({ calm }) => calm?.slowestMs),
     faults: kinds,
     traceHash: createHash("sha256").update(traces).digest("hex"),
     seconds,

@@ -6,6 +6,7 @@ const shell = "node/shell.ts";
 const votes = "node/votes.ts";
 const peerClocks = "node/peer-clocks.ts";
 const download = "node/snapshot-download.ts";
+const downloadPeers = "node/download-peers.ts";
 const need = "node/snapshot-need.ts";
 
 /** The bugs. */
@@ -21,6 +22,12 @@ export const catchingUpMutants: readonly Mutant[] = [
     file: follower,
     replace: "await this.#within(all, Math.min(graceMs, this.#patienceMs));",
     by: "await this.#within(all);",
+  },
+  {
+    name: "who connects is not asked for its height while others keep silent",
+    file: follower,
+    replace: "await this.#within(Promise.race([all, first]), Math.min(firstMs, this.#patienceMs));",
+    by: "await this.#within(Promise.race([all, first]));",
   },
   {
     name: "how many may lie about pruned blocks is a matter of the genesis",
@@ -42,9 +49,9 @@ export const catchingUpMutants: readonly Mutant[] = [
   },
   {
     name: "waits for a snapshot of a peer that keeps silent",
-    file: download,
-    replace: "nowMs - (this.#askedMs.get(peer) ?? nowMs) >= patienceMs ||",
-    by: "nowMs - patienceMs > 1e9 ||",
+    file: downloadPeers,
+    replace: "return isLate || this.#isResting(peer);",
+    by: "return (isLate && patienceMs < 0) || this.#isResting(peer);",
   },
   {
     name: "waits for a snapshot that nobody has any more but who keeps silent",
@@ -122,8 +129,32 @@ export const catchingUpMutants: readonly Mutant[] = [
   {
     name: "the first snapshot that is offered is begun",
     file: download,
-    replace: "const isWaiting = this.#askedMs.size > 0 && looks < looksForSlow;",
-    by: "const isWaiting = this.#askedMs.size < 0 && looks < looksForSlow;",
+    replace: "const isWaiting = this.#peers.isAsking && looks < looksForSlow;",
+    by: "const isWaiting = this.#peers.isAsking && looks < 0;",
+  },
+  {
+    name: "a silent peer holds up a download",
+    file: download,
+    replace: "if (!(await this.#atMost(this.#patienceMs, fetching)))",
+    by: "if (!(await this.#atMost(1e9, fetching)))",
+  },
+  {
+    name: "a chunk that comes late is thrown away",
+    file: download,
+    replace: "else if (writer.next === from) {",
+    by: "else if (writer.next === from && tookMs < patienceMs) {",
+  },
+  {
+    name: "over a slow line more and more peers are asked for the same",
+    file: download,
+    replace: "this.#patienceMs *= patienceFactor;",
+    by: "this.#patienceMs += 0;",
+  },
+  {
+    name: "a late chunk of another snapshot makes a liar",
+    file: download,
+    replace: "if (bytes === undefined || writer.height !== height) return;",
+    by: "if (bytes === undefined) return;",
   },
   {
     name: "manifests of silent peers waited for one after the other",

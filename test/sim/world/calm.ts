@@ -2,10 +2,13 @@
 
 /** Bounds, milliseconds. */
 export const calmBounds = {
-  /** First block on all nodes that must go on, from the end of the faults; with liars, too. */
+  /** First block on all nodes that must go on, from the time on a quorum is there; with liars, too. */
   firstBlockMs: 10_000,
-  /** The same where a node without a ledger looks for a snapshot, and may meet silent peers. */
-  firstBlockWithSnapshotsMs: 25_000,
+  /**
+   * In plans with snapshots, from the end of the faults until these nodes have the blocks of that
+   * moment: one may need a snapshot of another that fetches one itself.
+   */
+  ledgersMs: 20_000,
   /** More for each block that a voting node has to fetch first, beyond `behindMax`. */
   fetchMs: 50,
   behindMax: 100,

@@ -19,7 +19,12 @@ export type Outcome = {
   readonly events: number;
   readonly sent: number;
   readonly final: number;
-  /** From the end of the faults to the first new block on all nodes that must go on. */
+  /**
+   * From the end of the faults until all nodes that must go on had the blocks of that moment, in
+   * plans with snapshots; else 0.
+   */
+  readonly ledgersMs: number | undefined;
+  /** From then to the first new block on all of them. */
   readonly firstBlockMs: number | undefined;
   /** Longest time to finality of a transaction sent after that. */
   readonly slowestMs: number;

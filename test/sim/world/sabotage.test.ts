@@ -5,11 +5,13 @@
  */
 import { expect, it } from "vitest";
 import { LedgerError } from "../../../src/base/errors.ts";
+import { limits } from "../../../src/base/limits.ts";
 import type { Appended } from "../../../src/ledger/ledger-types.ts";
 import type { Running, WorldNode } from "./node.ts";
 import type { Outcome, WorldObserver } from "./outcome.ts";
 import type { Plan } from "./plan.ts";
 import { quietPlan } from "./small-chain.ts";
+import { noSnapshots } from "./snapshot-plan.ts";
 import { runWorld } from "./world.ts";
 
 const victim = 1;
@@ -143,12 +145,25 @@ it("nodes that remember totals wrongly are found by a question in the middle of 
   expect(violation?.message).toMatch(/^pruned: node \d: sim\/total\/k\d at \d+ is 7, not /);
 });
 
-it("a network that decides nothing is found 10 s after the faults ended", async () => {
+it("a node that never catches up is found 20 s after the faults ended, where it may need a snapshot", async () => {
+  const deaf = (_: WorldNode, { driver, follower }: Running) => {
+    driver.receive = () => {};
+    follower.poke = () => {};
+  };
+  const nodes = Array.from({ length: quietPlan.count }, () => noSnapshots);
+  const snapshots = { interval: limits.snapshotIntervalMin, nodes, strikeShare: 0 };
+  const { violation } = await run({ onOpened: deaf }, { ...slowly, safetyMs: 5_000, snapshots });
+  expect(violation?.message).toMatch(
+    /^latency: without the blocks of others 20000 ms after the faults ended: /,
+  );
+});
+
+it("a network that decides nothing is found after 10 s in which a quorum is there", async () => {
   const onOpened = ({ index }: WorldNode, { driver }: Running) => {
     if (index >= 2) driver.receive = () => {};
   };
   const { violation } = await runWorld({ ...quietPlan, ...slowly }, { observer: { onOpened } });
-  expect(violation?.message).toMatch(/^latency: no block 10000 ms after the faults ended: /);
+  expect(violation?.message).toMatch(/^latency: no block 10000 ms after a quorum was there: /);
 });
 
 it("a client that never hears of its transaction is found 5 s after the last one", async () => {

@@ -40,7 +40,9 @@ export type SecondPhaseOptions = {
 export class SecondPhase {
   readonly #options: SecondPhaseOptions;
   #healthy: readonly WorldNode[] = [];
-  /** From the end of the faults to the first new block on all nodes that must go on. */
+  /** From the end of the faults until all nodes that must go on had their ledgers; else 0. */
+  ledgersMs: number | undefined;
+  /** From then to the first new block on all of them. */
   firstBlockMs: number | undefined;
   calm: CalmMeasures | undefined;
 
@@ -71,12 +73,20 @@ export class SecondPhase {
     const healedMs = time.nowMs;
     const former = canon.height;
     const isBack = () => this.#voting.every((node) => heightOf(node) > former);
+    // A quorum is there once its nodes have the blocks that others decided without them.
+    const fetchMs = this.#fetchMs(this.#voting);
     const hasSnapshots = plan.snapshots !== undefined;
-    const promisedMs = calmBounds[hasSnapshots ? "firstBlockWithSnapshotsMs" : "firstBlockMs"];
-    // A quorum is back once its nodes have the blocks that others decided without them.
-    const boundMs = promisedMs + this.#fetchMs(this.#voting);
-    await this.#demand(isBack, boundMs, () => `no block ${boundMs} ms after the faults ended`);
-    this.firstBlockMs = time.nowMs - healedMs;
+    if (hasSnapshots) await this.#haveLedgers(former, calmBounds.ledgersMs + fetchMs);
+    this.ledgersMs = time.nowMs - healedMs;
+    const boundMs = calmBounds.firstBlockMs + (hasSnapshots ? 0 : fetchMs);
+    await this.#demand(isBack, boundMs, () => `no block ${boundMs} ms after a quorum was there`);
+    this.firstBlockMs = time.nowMs - healedMs - this.ledgersMs;
+  }
+
+  async #haveLedgers(height: number, withinMs: number): Promise<void> {
+    const haveAll = () => this.#voting.every((node) => heightOf(node) >= height);
+    const what = () => `without the blocks of others ${withinMs} ms after the faults ended`;
+    await this.#demand(haveAll, withinMs, what);
   }
 
   /** More time for those of these nodes that have many blocks to fetch first. */

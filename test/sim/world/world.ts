@@ -75,7 +75,9 @@ class World {
   readonly #sent = new Map<string, Uint8Array>();
   readonly #kept: Kept;
   #violation: Outcome["violation"];
-  #firstBlockMs: number | undefined;
+  #back: Pick<SecondPhase, "ledgersMs" | "firstBlockMs"> = {
+    ...{ ledgersMs: undefined, firstBlockMs: undefined },
+  };
   #calm: CalmMeasures | undefined;
 
   constructor(plan: Plan, { log, observer }: WorldOptions) {
@@ -205,7 +207,8 @@ class World {
       events: this.#time.events,
       sent: this.#sent.size,
       final: this.#clients.finalCount,
-      firstBlockMs: this.#firstBlockMs,
+      ledgersMs: this.#back.ledgersMs,
+      firstBlockMs: this.#back.firstBlockMs,
       slowestMs: this.#clients.slowestMs,
       calm: this.#calm,
       faults,
@@ -224,7 +227,7 @@ class World {
     try {
       await phase.run();
     } finally {
-      this.#firstBlockMs = phase.firstBlockMs;
+      this.#back = phase;
       this.#calm = phase.calm;
     }
   }

@@ -216,6 +216,17 @@ describe("a node that is behind", () => {
     await follower.stop();
   });
 
+  it("(3) asks who connects while those who were there keep silent", async () => {
+    const heightMs: Record<string, number> = { mute: 1e9 };
+    const { follower, timers, sink } = followSlow(heightMs);
+    follower.start();
+    await timers.advance(500);
+    heightMs.late = 20;
+    await timers.advance(1_000);
+    expect(sink.tip.height).toBe(20);
+    await follower.stop();
+  });
+
   it("tells of pruned blocks when those who say so were asked and nobody else has them", async () => {
     const gone = {
       height: 900,

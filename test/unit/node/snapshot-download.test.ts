@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LedgerError } from "../../../src/base/errors.ts";
-import { silentLog } from "../../../src/base/log.ts";
+import { type Log, silentLog } from "../../../src/base/log.ts";
 import { decodeChunk, encodeChunk } from "../../../src/ledger/snapshot-format.ts";
 import { SnapshotSource } from "../../../src/ledger/snapshot-source.ts";
 import { SnapshotWriter } from "../../../src/ledger/snapshot-writer.ts";
@@ -65,6 +65,14 @@ describe("the download of a snapshot", () => {
     const parts = { peers, writer, context, log, signal, wait: async () => {} };
     const height = await new SnapshotDownload(parts).run({ aboveHeight: 0 });
     return { height, asked, database };
+  };
+  const chunksOf = async (height: number) => {
+    const froms: string[] = [];
+    for (let from: string | undefined = ""; from !== undefined; ) {
+      froms.push(from);
+      from = decodeChunk((await source.chunk(height, from)) as Uint8Array).to;
+    }
+    return froms;
   };
   const expectWhole = async (database: ReturnType<typeof memoryDatabase>, height = 32) => {
     const began = await LedgerStore.open({ database, genesis, log });
@@ -191,15 +199,17 @@ describe("the download of a snapshot", () => {
   describe("with peers that keep silent", () => {
     const silent = { manifest: () => new Promise<never>(() => {}) };
     const none = { manifest: () => Promise.reject(gone("a")) };
+    const never = () => new Promise<never>(() => {});
     const runFor = async (
       answers: Record<string, Answers>,
       forMs: number,
       timers = new VirtualTimers(),
+      to: Log = log,
     ) => {
       const { peers } = network(answers);
       const writer = await SnapshotWriter.open(memoryDatabase(), context);
       const { signal } = new AbortController();
-      const parts = { peers, writer, context, log, signal, timers };
+      const parts = { peers, writer, context, log: to, signal, timers };
       let ended: { readonly height: number | undefined } | undefined;
       void new SnapshotDownload(parts).run({ aboveHeight: 0 }).then((height) => {
         ended = { height };
@@ -231,6 +241,61 @@ describe("the download of a snapshot", () => {
     it("waits longer when nobody says anything", async () => {
       expect((await runFor({ a: silent, b: silent }, 7_500)).ended).toBeUndefined();
       expect((await runFor({ a: silent, b: silent }, 9_500)).ended).toEqual({ height: undefined });
+    });
+
+    it("(1) asks another one after three seconds, as often as that takes", async () => {
+      const answers = { a: { chunk: never }, b: { chunk: never }, c: {} };
+      expect(await runFor(answers, 9_000)).toMatchObject({ begun: 32, ended: undefined });
+      expect(await runFor(answers, 15_000)).toMatchObject({ ended: { height: 32 } });
+    });
+
+    it("(1) takes what comes late, and asks few for the same over a slow line", async () => {
+      const timers = new VirtualTimers();
+      const asked: string[] = [];
+      const chunk = async (height: number, from: string) => {
+        asked.push(from);
+        await new Promise<void>((resolve) => timers.after(8_000, resolve));
+        return (await source.chunk(height, from)) as Uint8Array;
+      };
+      const peers = Object.fromEntries(["a", "b", "c", "d", "e"].map((peer) => [peer, { chunk }]));
+      const chunks = (await chunksOf(32)).length;
+      const found = await runFor(peers, chunks * 8_100 + 2_000, timers);
+      expect(found).toMatchObject({ ended: { height: 32 } });
+      // Two for the first; then it is known how long it takes.
+      expect(asked.length).toBe(chunks + 1);
+    });
+
+    it("does not hold a late chunk of one snapshot against another", async () => {
+      const timers = new VirtualTimers();
+      const after = (delayMs: number) =>
+        new Promise<void>((resolve) => timers.after(delayMs, resolve));
+      const liars: object[] = [];
+      let isOld = true;
+      const manifest = async () => (await source.manifest(isOld ? 16 : 32)) as Uint8Array;
+      const answer = async (height: number, from: string, delayMs: number) => {
+        await after(delayMs);
+        return (await source.chunk(height, from)) as Uint8Array;
+      };
+      const answers = {
+        slow: {
+          manifest,
+          chunk: (height: number, from: string) =>
+            answer(height, from, height === 16 ? 15_000 : 10),
+        },
+        quick: {
+          manifest,
+          chunk: async (height: number, from: string) => {
+            isOld = false;
+            if (height === 16) throw gone("quick", 32);
+            return answer(height, from, 5_000);
+          },
+        },
+      };
+      const warn = (facts: object, message: string) =>
+        message.includes("snapshot is wrong") && liars.push(facts);
+      const found = await runFor(answers, 120_000, timers, { ...log, warn });
+      expect(found).toMatchObject({ ended: { height: 32 } });
+      expect(liars).toEqual([]);
     });
 
     it("(2) begins anew when it is gone elsewhere, though one that had it never answers", async () => {

@@ -87,6 +87,14 @@ describe("the need of a snapshot", () => {
     expect(idle.asked()).toBe(4);
   });
 
+  it("is looked at anew at once when one more says that it pruned the next block", async () => {
+    const { look, asked } = needOf("blocks");
+    expect(await look({ a: four }, 0, 0)).toBe("none");
+    expect(await look({ a: four }, 0, 1_000)).toBe("none");
+    expect(asked()).toBe(1);
+    expect(await look({ a: four, b: four }, 0, 1_000)).toBe("wanted");
+  });
+
   it("is looked at once at a time, however long a peer keeps silent", async () => {
     const { look, asked } = needOf("blocks");
     const first = look({ a: silent });
