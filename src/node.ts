@@ -37,7 +37,7 @@ import { NodeShell, type ShellHandlers, type Votes } from "./node/shell.ts";
 import { SigningRecordFile } from "./node/signing-record-file.ts";
 import { SnapshotNeed } from "./node/snapshot-need.ts";
 import {
-  type KnownPeers,
+  type KnownLedger,
   prepareLedger,
   replaceLedger,
   snapshotContextOf,
@@ -68,8 +68,8 @@ type Foundation = {
   readonly need: SnapshotNeed;
   /** Aborted when the node is to stop. */
   readonly signal: AbortSignal;
-  /** Stops all parts, begins with a snapshot above a height, and starts them again. */
-  restartAbove(height: number, known: KnownPeers): void;
+  /** Stops all parts, begins with a snapshot above the ledger, and starts them again. */
+  restartAbove(known: KnownLedger): void;
 };
 
 type OpenedRecord = Awaited<ReturnType<typeof SigningRecordFile.open>>;
@@ -79,6 +79,17 @@ type Late = {
   network?: Network;
   /** Submits a call of the system contract, signed by this node. */
   submitCall?: (call: SystemCall) => void;
+};
+
+/** Parts that the shell is made of. */
+type Opened = {
+  readonly ledger: Ledger;
+  readonly store: LedgerStore;
+  readonly membership: Membership;
+  readonly peers: PeerFollower;
+  readonly storage: StorageGate;
+  readonly votes: Votes | undefined;
+  readonly clock: SteadyClock;
 };
 
 /** Things to close, last opened first. */
@@ -121,8 +132,7 @@ export async function startNode(
       ...{ config, genesis, genesisText, keys, log, acceptLostVotes, isRepair },
       need: new SnapshotNeed({ config, context: snapshotContextOf({ config, genesis }), log }),
       signal: stopping.signal,
-      restartAbove: (height, known) =>
-        order.restart(() => restart(foundation, closers, { height, known })),
+      restartAbove: (known) => order.restart(() => restart(foundation, closers, known)),
     };
     const apiUrl = await order.start(() => run(foundation, closers));
     log.info({ api: apiUrl }, "node started");
@@ -137,12 +147,13 @@ export async function startNode(
 async function restart(
   foundation: Foundation,
   closers: Closers,
-  { height, known }: { readonly height: number; readonly known: KnownPeers },
+  known: KnownLedger,
 ): Promise<void> {
   const { log, signal, need } = foundation;
+  if (signal.aborted) return;
   try {
     await closeAll(closers);
-    if (await replaceLedger(foundation, height, known)) need.noteReplaced();
+    if (await replaceLedger(foundation, known)) need.noteReplaced();
     if (signal.aborted) return;
     await run({ ...foundation, isRepair: false }, closers);
     log.info({}, "node started again");
@@ -223,21 +234,9 @@ function watchSize(
   return size;
 }
 
-function makeShell(
-  foundation: Foundation,
-  opened: {
-    readonly ledger: Ledger;
-    readonly store: LedgerStore;
-    readonly membership: Membership;
-    readonly peers: PeerFollower;
-    readonly storage: StorageGate;
-    readonly votes: Votes | undefined;
-    readonly clock: SteadyClock;
-  },
-  late: Late,
-): NodeShell {
+function makeShell(foundation: Foundation, opened: Opened, late: Late): NodeShell {
   const { config, keys, log } = foundation;
-  const { ledger, store, membership, peers, storage, votes, clock } = opened;
+  const { ledger, store, membership, storage, votes, clock } = opened;
   return new NodeShell({
     ledger,
     signer: keys.validator,
@@ -247,9 +246,7 @@ function makeShell(
     peerKey: keys.peerKey,
     snapshots: new SnapshotSource(store),
     onPruned: (without) => {
-      beginAnewIfNeeded(foundation, { ledger, peers, network: late.network }, without).catch(
-        surface,
-      );
+      beginAnewIfNeeded(foundation, opened, late.network, without).catch(surface);
     },
     members: () => membership.members(),
     onEquivocation: equivocationReporter({
@@ -266,23 +263,18 @@ function makeShell(
 
 /** Begins with a snapshot when those who pruned the next block show that there is a later one. */
 async function beginAnewIfNeeded(
-  { need, restartAbove }: Foundation,
-  {
-    ledger,
-    peers,
-    network,
-  }: {
-    readonly ledger: Ledger;
-    readonly peers: PeerFollower;
-    readonly network: Network | undefined;
-  },
+  { need, restartAbove, signal }: Foundation,
+  { store, membership, peers }: Pick<Opened, "store" | "membership" | "peers">,
+  network: Network | undefined,
   without: readonly PublicKey[],
 ): Promise<void> {
-  const { height } = ledger.tip;
   if (network === undefined) return;
-  if ((await need.look(without, height, network)) !== "wanted" || ledger.tip.height > height)
-    return;
-  restartAbove(height, { allowed: peers.allowed(), peers: peers.peers() });
+  const { header: tip, height } = store.tip;
+  const own = { tip, memberCount: membership.members().length };
+  if ((await need.look(without, own, network)) !== "wanted") return;
+  // Meanwhile somebody may have sent the block, or this node is to stop.
+  if (store.tip.height > height || signal.aborted) return;
+  restartAbove({ tip, allowed: peers.allowed(), peers: peers.peers() });
 }
 
 /** A node that crashes over and over is of more use when it only answers. */
@@ -347,7 +339,7 @@ async function openLedger(
   const store = await open().catch(async (error: unknown) => {
     if (!isLedgerError(error, "LEDGER_BASE_CORRUPT")) throw error;
     log.error({ ...error.facts }, "the base of the ledger is damaged: fetching a snapshot anew");
-    if (!(await replaceLedger(foundation, 0))) throw error;
+    if (!(await replaceLedger(foundation))) throw error;
     return open();
   });
   closers.push(endOrderly);

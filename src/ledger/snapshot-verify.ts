@@ -4,7 +4,7 @@
  * state, whole and nothing besides. So a chunk is stored or refused the moment it comes.
  */
 import { LedgerError } from "../base/errors.ts";
-import { type Header, headerHash } from "../base/format/block.ts";
+import { type Header, headerHash, validatorsHash } from "../base/format/block.ts";
 import type { GenesisBlock } from "../base/format/genesis.ts";
 import { type Hash, valueHashOf } from "../base/hash.ts";
 import type { PublicKey, Verifier } from "../base/keys.ts";
@@ -21,7 +21,7 @@ export type Checkpoint = { readonly height: number; readonly hash: Hash };
 /** What a manifest proves. */
 export type ProvenHeader = {
   readonly header: Header;
-  /** Those who could sign it. */
+  /** Those who could sign it, sorted ascending. */
   readonly validators: readonly PublicKey[];
 };
 
@@ -31,6 +31,11 @@ export type SnapshotContext = {
   readonly verifier: Verifier;
   /** Must be on the chain of the snapshot, and seen to be. */
   readonly checkpoint?: Checkpoint | undefined;
+  /**
+   * Newest header of a ledger that is there. What is above must go on from its validators: those of
+   * former sets may certify another chain by now.
+   */
+  readonly tip?: Header | undefined;
 };
 
 /**
@@ -41,7 +46,7 @@ export type SnapshotContext = {
  */
 export function verifyManifest(manifest: SnapshotManifest, context: SnapshotContext): ProvenHeader {
   const { chainId, headers, certificate, changes } = manifest;
-  const { genesis, verifier, checkpoint } = context;
+  const { genesis, verifier, checkpoint, tip } = context;
   const last = headers.at(-1);
   const height = last?.height ?? 0;
   if (chainId !== genesis.chainId) throw invalid(height, "it is of another chain");
@@ -49,17 +54,17 @@ export function verifyManifest(manifest: SnapshotManifest, context: SnapshotCont
   checkLinks(headers, height);
   if (changes.some(({ header }) => header.height > height))
     throw invalid(height, "it has a change of the validators above it");
-  const validators = certified(height, () => {
+  const sets = certified(height, () => {
     const sets = new ValidatorSets(genesis, verifier);
     for (const change of changes)
       if (!sets.followOne(change)) throw invalid(height, "it names a change twice");
-    const signers = sets.at(height);
-    verifyCertificate(certificate, last, { chainId, validators: signers, verifier });
-    return signers;
+    verifyCertificate(certificate, last, { chainId, validators: sets.at(height), verifier });
+    return sets;
   });
   if (checkpoint !== undefined && checkpoint.height <= height)
     checkCheckpoint(manifest, checkpoint);
-  return { header: last, validators };
+  if (tip !== undefined && tip.height < height) checkTip(manifest, sets, tip);
+  return { header: last, validators: sets.at(height) };
 }
 
 /**
@@ -117,6 +122,15 @@ function checkCheckpoint(manifest: SnapshotManifest, checkpoint: Checkpoint): vo
     throw invalid(at, `the checkpoint at ${height} is too old to be seen from this snapshot`);
   if (headerHash(found) !== hash)
     throw invalid(at, `the block at the checkpoint ${height} is another one`);
+}
+
+function checkTip({ headers }: SnapshotManifest, sets: ValidatorSets, tip: Header): void {
+  const at = headers.at(-1)?.height ?? 0;
+  if (validatorsHash(sets.at(tip.height + 1)) !== tip.nextValidatorsHash)
+    throw invalid(at, `it names other validators after ${tip.height} than the ledger here`);
+  const same = headers.find(({ height }) => height === tip.height);
+  if (same !== undefined && headerHash(same) !== headerHash(tip))
+    throw invalid(at, `the block at ${tip.height} is another one than that of the ledger here`);
 }
 
 function certified<T>(height: number, verify: () => T): T {

@@ -101,8 +101,8 @@ export class ChainFollower {
   readonly #busy = new Set<PublicKey>();
   /** Heights told since the last look. */
   readonly #answers = new Map<PublicKey, number>();
-  /** Peers that have the next block no more. */
-  readonly #pruned = new Set<PublicKey>();
+  /** Peers that have the block above this height no more. */
+  readonly #pruned = new Map<PublicKey, number>();
   readonly #seldom: SeldomLog;
   readonly #stopping = new AbortController();
   readonly #patienceMs: number;
@@ -160,7 +160,7 @@ export class ChainFollower {
 
   /** How many peers have pruned the blocks that this node needs next. */
   get prunedPeers(): number {
-    return this.#pruned.size;
+    return this.#without().length;
   }
 
   start(): void {
@@ -217,7 +217,14 @@ export class ChainFollower {
     }
     this.#hasLooked ||= claims.length > 0;
     this.#onCaughtUp(exhausted);
-    if (this.#pruned.size > 0) this.#onPruned([...this.#pruned]);
+    const without = this.#without();
+    if (without.length > 0) this.#onPruned(without);
+  }
+
+  /** Those who are there and said that they have the next block no more. */
+  #without(): PublicKey[] {
+    const { height } = this.#sink.tip;
+    return this.#source.connectedPeers().filter((peer) => this.#pruned.get(peer) === height);
   }
 
   /** Keeps what was claimed before by who is still there and was not asked this time. */
@@ -306,7 +313,7 @@ export class ChainFollower {
       return "progress";
     } catch (error) {
       if (isOwnFault(error)) this.#onOwnFault(error);
-      else this.#passOver(peer, error);
+      else this.#passOver(peer, error, from);
       return isProvenLie(error) ? "lied" : "unanswered";
     }
   }
@@ -318,9 +325,9 @@ export class ChainFollower {
     this.#onFault(String(error));
   }
 
-  #passOver(peer: PublicKey, error: unknown): void {
+  #passOver(peer: PublicKey, error: unknown, from: number): void {
     // Who has pruned the block has later ones all the same.
-    if (isLedgerError(error, "P2P_SYNC_PRUNED")) this.#pruned.add(peer);
+    if (isLedgerError(error, "P2P_SYNC_PRUNED")) this.#pruned.set(peer, from - 1);
     else this.#doubted.add(peer);
     this.#penalties.set(peer, this.#clock.nowMs() + penaltyMs);
     this.#seldom.warn(peer, { peer, error: String(error) }, "peer passed over while catching up");

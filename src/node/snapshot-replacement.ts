@@ -65,15 +65,13 @@ export type ReplacementParts = DownloadPlace & {
 /**
  * Fetches a snapshot and puts it into the place of the ledger, which is closed.
  *
- * @param aboveHeight - What the ledger has already.
- * @returns Whether there was one; else the ledger is as it was.
+ * @param parts - `context.tip`: what the ledger has already.
+ * @returns Whether there was one above that; else the ledger is as it was.
  * @throws {LedgerError} NODE_STOPPED; what opening the database and starting the network throw.
  */
-export async function replaceByFetched(
-  parts: ReplacementParts,
-  aboveHeight: number,
-): Promise<boolean> {
-  const { ledgerDirectory, directories = realDirectories, log } = parts;
+export async function replaceByFetched(parts: ReplacementParts): Promise<boolean> {
+  const { ledgerDirectory, directories = realDirectories, log, context } = parts;
+  const aboveHeight = context.tip?.height ?? 0;
   const database = await openDownload(parts, directories);
   let isFetched: boolean;
   let isOfUse: boolean;

@@ -5,6 +5,7 @@
  * When a node does so: docs/OPERATING.md, "Snapshots and pruning".
  */
 import { startApi } from "../api/server.ts";
+import type { Header } from "../base/format/block.ts";
 import { publicKeyOf } from "../base/format/did.ts";
 import { type Genesis, genesisBlock } from "../base/format/genesis.ts";
 import type { PublicKey } from "../base/keys.ts";
@@ -37,6 +38,9 @@ export type SnapshotStart = {
   readonly signal: AbortSignal;
 };
 
+/** What a ledger knows of its chain and of those who may have a snapshot of it. */
+export type KnownLedger = KnownPeers & { readonly tip: Header };
+
 /** Peers at one moment. */
 export type KnownPeers = {
   /** Who may be connected. */
@@ -56,31 +60,28 @@ export async function prepareLedger(start: SnapshotStart): Promise<void> {
   await settle(config.ledgerDirectory);
   const hasOthers = config.p2p.peers.length > 0 || genesis.members.length > 1;
   if (config.sync === "snapshot" && hasOthers && (await isFresh(config.ledgerDirectory)))
-    await replaceLedger(start, 0);
+    await replaceLedger(start);
 }
 
 /**
  * Fetches a snapshot and puts it into the place of the ledger, which is closed.
  *
- * @param aboveHeight - What the ledger has already.
- * @param known - Whom the ledger knows; absent: there is none.
- * @returns Whether there was one; else the ledger is as it was.
+ * @param known - What the ledger knows; absent: there is none.
+ * @returns Whether there was one above it; else the ledger is as it was.
  * @throws {LedgerError} NODE_STOPPED; P2P_LISTEN_FAILED and such.
  */
-export async function replaceLedger(
-  start: SnapshotStart,
-  aboveHeight: number,
-  known?: KnownPeers,
-): Promise<boolean> {
+export async function replaceLedger(start: SnapshotStart, known?: KnownLedger): Promise<boolean> {
   const { config, log, signal } = start;
+  const place = placeOf(start);
   const parts = {
-    ...placeOf(start),
+    ...place,
+    context: { ...place.context, tip: known?.tip },
     startNetwork: () => startNetwork(start, fetchingPeersOf(start, known)),
     serve: (network: FetchingNetwork, progress: FetchingProgress) =>
       startApi({ node: fetchingNodeOf({ ...start, network, progress }), ...config.api, log }),
     signal,
   };
-  return replaceByFetched(parts, aboveHeight);
+  return replaceByFetched(parts);
 }
 
 /** Removes what was left of a download that the ledger has passed. */

@@ -117,6 +117,8 @@ function decodeChange({ header, certificate, validators }: SetChange): Certified
 
 function checkNext(header: Header, validators: readonly PublicKey[]): void {
   const { height, nextValidatorsHash } = header;
+  // Only a quorum of a former set can say so: nobody is left to certify anything.
+  if (validators.length === 0) throw invalid(height, "it leaves no validator");
   if (nextValidatorsHash === header.validatorsHash) throw invalid(height, "it changes no set");
   if (nextValidatorsHash !== validatorsHash(validators))
     throw invalid(height, "the header names other next validators");

@@ -32,14 +32,44 @@ export const catchingUpMutants: readonly Mutant[] = [
   {
     name: "how many may lie about pruned blocks is a matter of the genesis",
     file: need,
-    replace: "without.length > shown.faultyMax;",
-    by: "without.length > faultyMax(this.#parts.context.genesis.validators.length);",
+    replace: "return count > faultyMax(Math.min(validators.length, memberCount));",
+    by: "return count > faultyMax(memberCount);",
   },
   {
     name: "peers that pruned what there is not are believed",
     file: need,
-    replace: 'if (!(await isAnyTrue(looks))) return "none";',
-    by: "await isAnyTrue(looks);",
+    replace: 'if (!isShown || told !== this.#told) return "none";',
+    by: 'if (told !== this.#told) return "none";',
+  },
+  {
+    name: "a node that was away hears too few of a set that grew",
+    file: need,
+    replace: "faultyMax(Math.min(validators.length, memberCount))",
+    by: "faultyMax(validators.length)",
+  },
+  {
+    name: "a wrong manifest is verified again and again",
+    file: need,
+    replace: "this.#resting.set(peer, Number.POSITIVE_INFINITY);",
+    by: "this.#resting.set(peer, 0);",
+  },
+  {
+    name: "former validators lead a node from its ledger to another one",
+    file: "ledger/snapshot-verify.ts",
+    replace: "if (validatorsHash(sets.at(tip.height + 1)) !== tip.nextValidatorsHash)",
+    by: "if (validatorsHash(sets.at(tip.height + 1)) === '')",
+  },
+  {
+    name: "who pruned an earlier block counts for the next one",
+    file: follower,
+    replace: "filter((peer) => this.#pruned.get(peer) === height);",
+    by: "filter((peer) => this.#pruned.has(peer) && height >= 0);",
+  },
+  {
+    name: "gives up a download for a newer one in the middle of a slow answer",
+    file: download,
+    replace: "const isSlow = silentMs < patienceFactor * this.#tookMs;",
+    by: "const isSlow = silentMs < 0;",
   },
   {
     name: "gives up its blocks for a snapshot unasked",
@@ -56,8 +86,8 @@ export const catchingUpMutants: readonly Mutant[] = [
   {
     name: "waits for a snapshot that nobody has any more but who keeps silent",
     file: download,
-    replace: "if (haveSome && silentMs >= stalledMs) return",
-    by: "if (haveSome && silentMs >= 1e9) return",
+    replace: "if (haveSome && silentMs >= stalledMs && !isSlow) return",
+    by: "if (haveSome && silentMs >= 1e9 && !isSlow) return",
   },
   {
     name: "the only one that has a snapshot is left to rest",

@@ -3,6 +3,7 @@
  * virtual disk, a virtual clock and the world's network. What is here outlives its crashes.
  */
 import { isLedgerError } from "../../../src/base/errors.ts";
+import type { Header } from "../../../src/base/format/block.ts";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
 import type { PublicKey, Signer } from "../../../src/base/keys.ts";
 import { type Clock, type Log, silentLog } from "../../../src/base/log.ts";
@@ -14,6 +15,7 @@ import type { BackgroundPruner } from "../../../src/node/background-pruner.ts";
 import type { ChainFollower } from "../../../src/node/chain-follower.ts";
 import { steadyClock } from "../../../src/node/clock.ts";
 import type { ConsensusDriver } from "../../../src/node/consensus-driver.ts";
+import type { Membership } from "../../../src/node/membership.ts";
 import { NodeShell, type ShellHandlers, type ShellNetwork } from "../../../src/node/shell.ts";
 import { SnapshotNeed } from "../../../src/node/snapshot-need.ts";
 import type { StorageGate } from "../../../src/node/storage-gate.ts";
@@ -89,6 +91,7 @@ export type Running = {
   readonly life: Life;
   readonly ledger: Ledger;
   readonly store: LedgerStore;
+  readonly membership: Membership;
   readonly storage: NodeStorage;
   readonly gate: StorageGate;
   readonly shell: NodeShell;
@@ -150,12 +153,12 @@ export class WorldNode {
     this.#begin(undefined);
   }
 
-  /** Begins a life; `replaceAbove`: with a snapshot above this height. */
-  #begin(replaceAbove: number | undefined): void {
+  /** Begins a life; `replaced`: with a snapshot above this newest header of its ledger. */
+  #begin(replaced: Header | undefined): void {
     const life = new Life();
     this.life = life;
     const { refusals } = this.disk;
-    this.#run(life, replaceAbove).catch((error: unknown) => {
+    this.#run(life, replaced).catch((error: unknown) => {
       if (!life.isAlive) return;
       if (this.disk.refusals > refusals && isOfDisk(error)) this.#endForNow();
       else this.#options.listener.onFailure(this, error);
@@ -190,7 +193,7 @@ export class WorldNode {
   }
 
   /** Stops all in order and begins anew with a snapshot, in the same process. */
-  async #restartAbove(height: number): Promise<void> {
+  async #restartAbove(tip: Header): Promise<void> {
     const { running } = this;
     if (running === undefined) return;
     const { life, shell, store, pruner } = running;
@@ -201,7 +204,7 @@ export class WorldNode {
     if (!life.isAlive) return;
     life.isAlive = false;
     this.#options.network.detach(this.index);
-    this.#begin(height);
+    this.#begin(tip);
   }
 
   #newNeed(): SnapshotNeed {
@@ -219,21 +222,23 @@ export class WorldNode {
   async #onPruned(without: readonly PublicKey[], peers: Attachment): Promise<void> {
     const { running } = this;
     if (running === undefined) return;
-    const { height } = running.ledger.tip;
-    const need = await this.#need.look(without, height, peers, this.#options.time.nowMs);
-    if (this.running !== running || running.ledger.tip.height > height) return;
+    const { header: tip, height } = running.store.tip;
+    const memberCount = running.membership.members().length;
+    const { nowMs } = this.#options.time;
+    const need = await this.#need.look(without, { tip, memberCount }, peers, nowMs);
+    if (this.running !== running || running.store.tip.height > height) return;
     if (need === "unwanted") this.isStranded = true;
-    if (need === "wanted") await this.#restartAbove(height);
+    if (need === "wanted") await this.#restartAbove(tip);
   }
 
-  async #run(life: Life, replaceAbove: number | undefined): Promise<void> {
+  async #run(life: Life, replaced: Header | undefined): Promise<void> {
     const { index, count, time, network, listener, mask, log = silentLog } = this.#options;
     const wallMs = () => worldStartMs + time.nowMs + this.clockOffsetMs;
     const clock = steadyClock({ wallMs, monotonicMs: () => time.nowMs });
     const found = this.disk.findRecord();
     const storage = this.#storageOf(life, clock, log);
-    if (replaceAbove === undefined) await storage.prepare();
-    else if (await storage.replace(replaceAbove)) this.#need.noteReplaced();
+    if (replaced === undefined) await storage.prepare();
+    else if (await storage.replace(replaced)) this.#need.noteReplaced();
     if (!life.isAlive) return;
     const store = await storage.openStore();
     const ledger = await this.#openLedger(life, { store, clock, log });
@@ -271,7 +276,9 @@ export class WorldNode {
     const { driver, follower } = shell.connect(mask?.network(connection) ?? connection);
     const nowMs = () => clock.nowMs();
     const pruner = storage.prunerOf(store, gate);
-    this.running = { life, ledger, store, storage, gate, shell, driver, follower, pruner, nowMs };
+    this.running = {
+      ...{ life, ledger, store, membership, storage, gate, shell, driver, follower, pruner, nowMs },
+    };
     listener.onOpened(this, this.running);
     ledger.onAppend((appended) => listener.onAppended(this, appended));
     shell.start();

@@ -2,6 +2,7 @@
  * What of a simulated node touches its disk, fitted together as `src/node.ts` does for a real one:
  * the gate to the disk, the start with a snapshot, the store, and pruning.
  */
+import type { Header } from "../../../src/base/format/block.ts";
 import type { GenesisBlock } from "../../../src/base/format/genesis.ts";
 import type { Clock, Log } from "../../../src/base/log.ts";
 import { openRepaired } from "../../../src/ledger/repair.ts";
@@ -56,11 +57,16 @@ export class NodeStorage {
     const { disk, life, snapshots } = this.#parts;
     await settle(ledgerDirectory, this.#directories());
     const isFresh = disk.entriesOf() === undefined;
-    if (life.isAlive && snapshots.sync === "snapshot" && isFresh) await this.replace(0);
+    if (life.isAlive && snapshots.sync === "snapshot" && isFresh) await this.replace();
   }
 
-  /** Fetches a snapshot into the place of the ledger, which is closed. @returns Whether one came. */
-  async replace(aboveHeight: number): Promise<boolean> {
+  /**
+   * Fetches a snapshot into the place of the ledger, which is closed.
+   *
+   * @param tip - Of the ledger, if there is one.
+   * @returns Whether one came.
+   */
+  async replace(tip?: Header): Promise<boolean> {
     const { index, life, genesis, time, clock, network, log, onPhase } = this.#parts;
     onPhase("fetching");
     const startNetwork = async () => {
@@ -68,14 +74,16 @@ export class NodeStorage {
       const attachment: Attachment = network.attach({ index, life, handlers });
       return { ...attachment, stop: async () => network.detach(index) };
     };
+    const place = this.#downloadPlace();
     const parts = {
-      ...this.#downloadPlace(),
+      ...place,
+      context: { ...place.context, tip },
       startNetwork,
       log: { ...log, warn: (facts: object, message: string) => this.#warn(facts, message) },
       signal: new AbortController().signal,
       timers: time.timersOf(life),
     };
-    return replaceByFetched(parts, aboveHeight);
+    return replaceByFetched(parts);
   }
 
   /** Disks of this world keep what they acknowledged, so no download comes out wrong by itself. */

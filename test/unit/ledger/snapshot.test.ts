@@ -1,5 +1,6 @@
 /** Snapshots: what a node serves is whole, and what a liar serves is refused chunk by chunk. */
 import { beforeAll, describe, expect, it } from "vitest";
+import type { Header } from "../../../src/base/format/block.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { merkleRoot } from "../../../src/base/proof/merkle.ts";
 import {
@@ -221,6 +222,22 @@ describe("a snapshot", () => {
     expect(at(40).height).toBe(32);
     expect(() => at(20, merkleRoot([]))).toThrow(/another one/);
     expect(() => at(32, merkleRoot([]))).toThrow(/another one/);
+  });
+
+  it("must go on from the validators and the block of a ledger that is there", () => {
+    const { manifest } = changedManifest(genesis);
+    const own = changedManifest(genesis).manifest.headers as Header[];
+    const others = changedManifest(genesis, 3).manifest.headers as Header[];
+    const at = (tip: Header | undefined) => verifyManifest(manifest, { ...context, tip }).header;
+    for (const tip of [...own, undefined]) expect(at(tip).height).toBe(16);
+    // Before the change both are one chain.
+    expect(at(others[9]).height).toBe(16);
+    expect(() => at(others[10])).toThrow(/other validators after 10 than the ledger here/);
+    expect(() => at({ ...(own[9] as Header), gasUsed: 1 })).toThrow(
+      /the block at 9 is another one/,
+    );
+    // Not above the ledger: of no use, and no lie.
+    expect(at({ ...(others[16] as Header), height: 99 }).height).toBe(16);
   });
 
   it("goes on after a kill at any write of its download, and is never half a ledger", async () => {

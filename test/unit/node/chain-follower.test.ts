@@ -11,6 +11,7 @@ import { silentLog } from "../../../src/base/log.ts";
 import {
   type BlockSource,
   ChainFollower,
+  decodeDecided,
   encodeDecided,
 } from "../../../src/node/chain-follower.ts";
 import { VirtualTimers } from "./virtual-timers.ts";
@@ -244,6 +245,25 @@ describe("a node that is behind", () => {
     expect(await told({ a: gone, b: none, c: none })).toEqual({ peers: 1, tip: 0 });
     expect(await told({ a: gone, b: gone, c: none })).toEqual({ peers: 2, tip: 0 });
     expect(await told({ a: gone })).toEqual({ peers: 1, tip: 20 });
+  });
+
+  it("forgets who pruned a block that came meanwhile, and who is gone", async () => {
+    const heightMs: Record<string, number> = { a: 1, b: 1 };
+    const gone = {
+      height: 900,
+      blocks: () => Promise.reject(new LedgerError("P2P_SYNC_PRUNED", syncFacts)),
+    };
+    const { follower, timers, sink } = followSlow(heightMs, { a: gone, b: gone });
+    follower.start();
+    await timers.advance(500);
+    expect(follower.prunedPeers).toBe(2);
+    delete heightMs.b;
+    expect(follower.prunedPeers).toBe(1);
+    const { block, certificate } = decodeDecided(decided(1));
+    await follower.append(block, certificate);
+    expect(sink.tip.height).toBe(1);
+    expect(follower.prunedPeers).toBe(0);
+    await follower.stop();
   });
 
   it("counts those who take longer than others in the next look", async () => {

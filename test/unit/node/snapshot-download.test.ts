@@ -265,6 +265,32 @@ describe("the download of a snapshot", () => {
       expect(asked.length).toBe(chunks + 1);
     });
 
+    it("(2) goes on with one that is on its way slowly, though others have a newer one only", async () => {
+      const timers = new VirtualTimers();
+      let asked = 0;
+      const slow = {
+        manifest: async () => (await source.manifest(16)) as Uint8Array,
+        chunk: async (height: number, from: string) => {
+          asked += 1;
+          const delayMs = asked === 1 ? 8_000 : 12_000;
+          await new Promise<void>((resolve) => timers.after(delayMs, resolve));
+          return (await source.chunk(height, from)) as Uint8Array;
+        },
+      };
+      const newer = {
+        manifest: async () => {
+          if (asked === 0) throw gone("newer");
+          return (await source.manifest(32)) as Uint8Array;
+        },
+        chunk: async (height: number, from: string) => {
+          if (height === 16) throw gone("newer", 32);
+          return (await source.chunk(height, from)) as Uint8Array;
+        },
+      };
+      const found = await runFor({ slow, newer }, 300_000, timers);
+      expect(found).toMatchObject({ ended: { height: 16 } });
+    });
+
     it("does not hold a late chunk of one snapshot against another", async () => {
       const timers = new VirtualTimers();
       const after = (delayMs: number) =>

@@ -89,7 +89,7 @@ describe("the replacement of a ledger", () => {
             ),
       requestChunk: () => new Promise(() => {}),
     };
-    expect(await replaceByFetched(partsOf(directories, peers), 0)).toBe(false);
+    expect(await replaceByFetched(partsOf(directories, peers))).toBe(false);
     expect([...directories.keys()]).toEqual([]);
   });
 
@@ -103,7 +103,7 @@ describe("the replacement of a ledger", () => {
       if (failures === 0) throw new LedgerError("LEDGER_STORE_UNREADABLE", facts);
       return parts.openDatabase(path);
     };
-    expect(await replaceByFetched({ ...parts, openDatabase }, 0)).toBe(true);
+    expect(await replaceByFetched({ ...parts, openDatabase })).toBe(true);
     expect([...directories.keys()]).toEqual(["ledger"]);
   });
 
@@ -116,8 +116,12 @@ describe("the replacement of a ledger", () => {
       directories.set("ledger.snapshot", database);
     };
     const parts = partsOf(directories, { ...honest, connectedPeers: () => [] });
+    const above = (height: number) => {
+      const tip = inputs[height - 1]?.block.header;
+      return { ...parts, context: { ...context, tip } };
+    };
     await begin(16);
-    expect(await replaceByFetched(parts, 7)).toBe(false);
+    expect(await replaceByFetched(above(7))).toBe(false);
     await dropPassedDownload(parts, 15);
     expect([...directories.keys()]).toEqual(["ledger.snapshot"]);
     await dropPassedDownload(parts, 16);
@@ -126,7 +130,7 @@ describe("the replacement of a ledger", () => {
     expect([...directories.keys()]).toEqual([]);
 
     await begin(16);
-    expect(await replaceByFetched(parts, 30)).toBe(false);
+    expect(await replaceByFetched(above(30))).toBe(false);
     expect([...directories.keys()]).toEqual([]);
   });
 

@@ -111,8 +111,9 @@ it("dials a member that only its ledger knows", async () => {
     });
     try {
       const address = member.listenAddresses[0] as string;
-      const known = { allowed: [keyOf(60)], peers: [{ peerKey: keyOf(60), address }] };
-      const replaced = replaceLedger(start, 7, known);
+      const tip = { ...genesisBlock(start.genesis).header, height: 7 };
+      const known = { tip, allowed: [keyOf(60)], peers: [{ peerKey: keyOf(60), address }] };
+      const replaced = replaceLedger(start, known);
       await expect(replaced).rejects.toMatchObject({ code: "NODE_STOPPED" });
       expect(met[0]).toBe(keyOf(51));
     } finally {

@@ -9,8 +9,10 @@ import { genesisBlock } from "../../../../src/base/format/genesis.ts";
 import { decodeCertificate, encodeCertificate } from "../../../../src/base/format/message.ts";
 import type { SetChange } from "../../../../src/base/format/set-change.ts";
 import { verifyEvidence } from "../../../../src/base/proof/evidence.ts";
-import { ValidatorSets } from "../../../../src/base/proof/validator-sets.ts";
+import { type CertifiedChange, ValidatorSets } from "../../../../src/base/proof/validator-sets.ts";
 import { nativeVerifier } from "../../../../src/node/native-crypto.ts";
+import { testGenesis } from "../../../helpers/chain.ts";
+import { changedManifest } from "../../../helpers/changed-manifest.ts";
 import {
   evidenceOf,
   genesis,
@@ -76,6 +78,13 @@ describe("validator sets", () => {
     const { signatures, ...rest } = decodeCertificate(hexToBytes(change.certificate));
     const few = encodeCertificate({ ...rest, signatures: signatures.slice(0, 2) });
     expect(refusal(sets, [{ ...change, certificate: bytesToHex(few) }])).toBe("too few signatures");
+    expect(sets.lastFrom).toBe(1);
+  });
+
+  it("never become empty, whatever a former quorum certified", () => {
+    const [change] = changedManifest(testGenesis(), 0).manifest.changes;
+    const sets = new ValidatorSets(testGenesis(), nativeVerifier);
+    expect(() => sets.followOne(change as CertifiedChange)).toThrow(/leaves no validator/);
     expect(sets.lastFrom).toBe(1);
   });
 
