@@ -118,7 +118,7 @@ export async function startNode(
   const order = new RunOrder();
   const stop = async () => {
     stopping.abort();
-    await order.settled();
+    await order.end();
     await closeAll(closers);
   };
   injectNative();
@@ -150,7 +150,6 @@ async function restart(
   known: KnownLedger,
 ): Promise<void> {
   const { log, signal, need } = foundation;
-  if (signal.aborted) return;
   try {
     await closeAll(closers);
     if (await replaceLedger(foundation, known)) need.noteReplaced();
@@ -263,7 +262,7 @@ function makeShell(foundation: Foundation, opened: Opened, late: Late): NodeShel
 
 /** Begins with a snapshot when those who pruned the next block show that there is a later one. */
 async function beginAnewIfNeeded(
-  { need, restartAbove, signal }: Foundation,
+  { need, restartAbove }: Foundation,
   { store, membership, peers }: Pick<Opened, "store" | "membership" | "peers">,
   network: Network | undefined,
   without: readonly PublicKey[],
@@ -272,8 +271,8 @@ async function beginAnewIfNeeded(
   const { header: tip, height } = store.tip;
   const own = { tip, memberCount: membership.members().length };
   if ((await need.look(without, own, network)) !== "wanted") return;
-  // Meanwhile somebody may have sent the block, or this node is to stop.
-  if (store.tip.height > height || signal.aborted) return;
+  // Meanwhile somebody may have sent the block.
+  if (store.tip.height > height) return;
   restartAbove({ tip, allowed: peers.allowed(), peers: peers.peers() });
 }
 

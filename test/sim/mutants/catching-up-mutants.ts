@@ -150,6 +150,12 @@ export const catchingUpMutants: readonly Mutant[] = [
     by: "this.#restarting ??= Promise.resolve()",
   },
   {
+    name: "begins with a snapshot while it stops",
+    file: "node/run-order.ts",
+    replace: "const begin = () => (this.#isEnding ? undefined : run());",
+    by: "const begin = () => run();",
+  },
+  {
     name: "a download given up for nothing newer",
     file: download,
     replace:

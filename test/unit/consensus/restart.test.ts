@@ -104,6 +104,10 @@ describe("after a restart", () => {
     const probe = new Probe(4, 1).feed({ kind: "restored", record: signingLimit(5) });
     const before = probe.state;
     expect(probe.feed({ kind: "restored", record: signingLimit(4) }).state).toEqual(before);
+    for (const height of [5, 6]) {
+      const record = { ...signingLimit(height), round: 3 };
+      expect(probe.feed({ kind: "restored", record }).state.record).toEqual(record);
+    }
   });
 
   it("with a limit above its height it signs nothing before it is there", () => {

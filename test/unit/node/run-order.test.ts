@@ -31,7 +31,7 @@ describe("the runs of a node", () => {
     expect(done).toEqual(["network"]);
     api.end();
     expect(await started).toBe("url");
-    await order.settled();
+    await order.end();
     expect(done).toEqual(["network", "api", "stopped"]);
   });
 
@@ -45,7 +45,7 @@ describe("the runs of a node", () => {
     });
     api.fail(new Error("the port is taken"));
     await expect(started).rejects.toThrow("taken");
-    await order.settled();
+    await order.end();
     expect(restarts).toBe(0);
   });
 
@@ -63,10 +63,28 @@ describe("the runs of a node", () => {
     await new Promise((resolve) => setImmediate(resolve));
     restart(2);
     first.end();
-    await order.settled();
+    await new Promise((resolve) => setImmediate(resolve));
     expect(begun).toEqual([1]);
     restart(3);
-    await order.settled();
+    await new Promise((resolve) => setImmediate(resolve));
     expect(begun).toEqual([1, 3]);
+  });
+
+  it("(3) none once the node is to stop, also if it was asked for before", async () => {
+    const order = new RunOrder();
+    const api = held();
+    const started = order.start(() => api.ended);
+    let restarts = 0;
+    const restart = async () => {
+      restarts += 1;
+    };
+    order.restart(restart);
+    const ended = order.end();
+    order.restart(restart);
+    api.end();
+    await Promise.all([started, ended]);
+    order.restart(restart);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(restarts).toBe(0);
   });
 });
