@@ -105,8 +105,14 @@ export class SnapshotNeed {
   #isShown(without: readonly PublicKey[], look: Look): Promise<boolean> {
     const waiting = without.filter((peer) => (this.#resting.get(peer) ?? 0) <= look.nowMs).values();
     return new Promise((resolve, reject) => {
+      let isShown = false;
       const askOn = async () => {
-        for (const peer of waiting) if (await this.#shows(peer, look)) resolve(true);
+        for (const peer of waiting) {
+          if (isShown) return;
+          if (!(await this.#shows(peer, look))) continue;
+          isShown = true;
+          resolve(true);
+        }
       };
       const lanes = Array.from({ length: manifestsAtOnce }, askOn);
       Promise.all(lanes).then(() => resolve(false), reject);

@@ -311,7 +311,7 @@ export class Faults {
 
   #clockErrorMs(node: WorldNode): number {
     const wallMs = worldStartMs + this.#options.time.nowMs;
-    const ownMs = node.running?.nowMs() ?? wallMs;
+    const ownMs = node.clock?.nowMs() ?? wallMs;
     return Math.max(Math.abs(ownMs - wallMs), Math.abs(node.clockOffsetMs));
   }
 
@@ -342,7 +342,7 @@ export class Faults {
     node.clockOffsetMs = plan.clockOffsetsMs[node.index] as number;
     this.#resume(node);
     // A clock that is far off is set right by a restart; slewing would take hours.
-    if (node.running !== undefined && this.#clockErrorMs(node) > clockFaultMs) node.crash("kill");
+    if (this.#clockErrorMs(node) > clockFaultMs) node.crash("kill");
     node.start();
   }
 }

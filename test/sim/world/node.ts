@@ -98,7 +98,6 @@ export type Running = {
   readonly driver: ConsensusDriver;
   readonly follower: ChainFollower;
   readonly pruner: BackgroundPruner;
-  readonly nowMs: () => number;
 };
 
 /** From the end of a process until its supervisor starts it again. */
@@ -118,6 +117,8 @@ export class WorldNode {
   clockOffsetMs = 0;
   /** The process, from its start on. */
   life: Life | undefined;
+  /** The clock of the process, as it was when that began. */
+  clock: Clock | undefined;
   /** Its parts, once they are open. */
   running: Running | undefined;
   /** What its configuration says at the moment. */
@@ -187,6 +188,7 @@ export class WorldNode {
     this.#options.listener.onCrash(this);
     this.life.isAlive = false;
     this.life = undefined;
+    this.clock = undefined;
     this.running = undefined;
     this.#options.network.detach(this.index);
     this.disk.crash(kind);
@@ -235,6 +237,7 @@ export class WorldNode {
     const { index, count, time, network, listener, mask, log = silentLog } = this.#options;
     const wallMs = () => worldStartMs + time.nowMs + this.clockOffsetMs;
     const clock = steadyClock({ wallMs, monotonicMs: () => time.nowMs });
+    this.clock = clock;
     const found = this.disk.findRecord();
     const storage = this.#storageOf(life, clock, log);
     if (replaced === undefined) await storage.prepare();
@@ -274,10 +277,9 @@ export class WorldNode {
     const allows = this.#gateOf(society);
     const connection = network.attach({ index, life, handlers, allows });
     const { driver, follower } = shell.connect(mask?.network(connection) ?? connection);
-    const nowMs = () => clock.nowMs();
     const pruner = storage.prunerOf(store, gate);
     this.running = {
-      ...{ life, ledger, store, membership, storage, gate, shell, driver, follower, pruner, nowMs },
+      ...{ life, ledger, store, membership, storage, gate, shell, driver, follower, pruner },
     };
     listener.onOpened(this, this.running);
     ledger.onAppend((appended) => listener.onAppended(this, appended));

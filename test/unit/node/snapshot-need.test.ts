@@ -106,6 +106,13 @@ describe("the need of a snapshot", () => {
     const { look, asked } = needOf("blocks");
     void look(Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`p${index}`, silent])));
     expect(asked()).toBe(8);
+    const others = Object.fromEntries(
+      Array.from({ length: 20 }, (_, index) => [`p${index}`, four]),
+    );
+    const early = needOf("blocks");
+    expect(await early.look({ ...others })).toBe("wanted");
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(early.asked()).toBeLessThan(17);
   });
 
   it("does not cost a node its blocks unless it is configured so", async () => {
