@@ -89,11 +89,17 @@ export class SecondPhase {
     await this.#demand(haveAll, withinMs, what);
   }
 
-  /** More time for those of these nodes that have many blocks to fetch first. */
+  /** More time for those of these nodes that have many blocks to fetch first, and to execute. */
   #fetchMs(nodes: readonly WorldNode[]): number {
-    const { height } = this.#options.canon;
-    const behind = Math.max(...nodes.map((node) => height - Math.max(0, heightOf(node))));
-    return Math.max(0, behind - calmBounds.behindMax) * calmBounds.fetchMs;
+    const { canon, plan } = this.#options;
+    const least = Math.min(...nodes.map((node) => Math.max(0, heightOf(node))));
+    const missing = canon.blocks.slice(least);
+    // Times are drawn evenly from nothing to the longest.
+    const workMs = missing.reduce(
+      (sum, { ids }) => sum + (plan.writeMsMax + plan.callMsMax * ids.length) / 2,
+      0,
+    );
+    return workMs + Math.max(0, missing.length - calmBounds.behindMax) * calmBounds.fetchMs;
   }
 
   async #beCalm(): Promise<void> {
