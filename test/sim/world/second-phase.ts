@@ -99,7 +99,8 @@ export class SecondPhase {
       (sum, { ids }) => sum + (plan.writeMsMax + plan.callMsMax * ids.length) / 2,
       0,
     );
-    return workMs + Math.max(0, missing.length - calmBounds.behindMax) * calmBounds.fetchMs;
+    const fetchMs = Math.max(0, missing.length - calmBounds.behindMax) * calmBounds.fetchMs;
+    return Math.ceil(workMs) + fetchMs;
   }
 
   async #beCalm(): Promise<void> {
