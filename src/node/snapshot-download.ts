@@ -70,7 +70,7 @@ const manifestsAtOnce = 4;
 const manifestMs = 8_000;
 /** and once others said that they have none. */
 const manifestMsWithOthers = 2_000;
-/** Who serves a snapshot may be away for that long, or answer slowly, though others have it no more. */
+/** Who serves a snapshot may be away for that long, though others have it no more. */
 const stalledMs = 10_000;
 /** So long nobody answered what is asked for: it may be something that nobody can answer. */
 const silentMsMax = 60_000;
@@ -97,8 +97,6 @@ export class SnapshotDownload {
   #answer: Answer | undefined;
   #wake = () => {};
   #patienceMs = patienceMs;
-  /** How long the last answer took. */
-  #tookMs = 0;
   #hasLedger = false;
   /** When somebody was there last. */
   #metMs = 0;
@@ -287,7 +285,6 @@ export class SnapshotDownload {
     this.#answer = undefined;
     if (answer === undefined || answer.from !== writer.next) return;
     this.#lastMs = this.#timers.nowMs();
-    this.#tookMs = answer.tookMs;
     this.#patienceMs = Math.max(patienceMs, patienceFactor * answer.tookMs);
     try {
       await writer.add(answer.bytes);
@@ -318,8 +315,7 @@ export class SnapshotDownload {
       const silent = connected.filter(isThere);
       if (connected.length > 0 && silent.length === 0) return "gone";
       const haveSome = silent.length < connected.length;
-      const isSlow = silentMs < patienceFactor * this.#tookMs;
-      if (haveSome && silentMs >= stalledMs && !isSlow) return "stalled";
+      if (haveSome && silentMs >= stalledMs) return "stalled";
       const last = this.#peers.inTurn(resting.filter(isThere));
       if (last !== undefined) return last;
     }

@@ -66,12 +66,6 @@ export const catchingUpMutants: readonly Mutant[] = [
     by: "filter((peer) => this.#pruned.has(peer) && height >= 0);",
   },
   {
-    name: "gives up a download for a newer one in the middle of a slow answer",
-    file: download,
-    replace: "const isSlow = silentMs < patienceFactor * this.#tookMs;",
-    by: "const isSlow = silentMs < 0;",
-  },
-  {
     name: "gives up its blocks for a snapshot unasked",
     file: need,
     replace: 'const isWanted = height === 0 || config.sync === "snapshot";',
@@ -86,8 +80,8 @@ export const catchingUpMutants: readonly Mutant[] = [
   {
     name: "waits for a snapshot that nobody has any more but who keeps silent",
     file: download,
-    replace: "if (haveSome && silentMs >= stalledMs && !isSlow) return",
-    by: "if (haveSome && silentMs >= 1e9 && !isSlow) return",
+    replace: "if (haveSome && silentMs >= stalledMs) return",
+    by: "if (haveSome && silentMs >= 1e9) return",
   },
   {
     name: "the only one that has a snapshot is left to rest",
