@@ -5,9 +5,9 @@
  * Method: some lanes send single readings without a pause; each notes what was proven final to it,
  * with height and place. Meanwhile one running node after the other gets SIGKILL, some during their
  * start, and is started again after a random while: at times a quorum is gone, and once, halfway,
- * all are killed at the same moment. After every few kills the next one waits until `finalPerKill`
- * transactions a kill are final, however slow the machine is: only a ledger that goes on deciding
- * says anything. Nobody repairs anything. In the end every node must have the same chain, each noted
+ * all are killed at the same moment. After every few kills the next one waits for its share of the
+ * transactions that must become final, however slow the machine is: only a ledger that goes on
+ * deciding says anything. Nobody repairs anything. In the end every node must have the same chain, each noted
  * transaction at its noted place, no transaction twice, and files that `chain verify` finds whole.
  *
  * Moments and nodes follow from the seed, which is printed with the command that takes it again;
@@ -29,7 +29,6 @@ const laneCount = 6;
 /** Between two kills, and until a killed node is started again: the next kill may come sooner. */
 const killMs = { min: 400, max: 1_800 };
 const awayMs = { min: 0, max: 1_200 };
-const finalPerKill = 2;
 /** So many kills come without regard to what is final: some of them while a quorum is gone. */
 const killsInARow = 5;
 
@@ -38,8 +37,11 @@ type Told = { readonly id: Hash; readonly height: number; readonly index: number
 /** What a run did. */
 export type KillReport = { readonly seed: number; readonly kills: number; readonly final: number };
 
-/** Runs the whole experiment on a devnet that is up. */
-export async function killRun(devnet: TestDevnet, killCount: number): Promise<KillReport> {
+/** Runs the whole experiment on a devnet that is up, until so many transactions are final. */
+export async function killRun(
+  devnet: TestDevnet,
+  { killCount, finalMin }: { readonly killCount: number; readonly finalMin: number },
+): Promise<KillReport> {
   const seed = seedOf(Math.floor(Math.random() * 2 ** 31));
   const kind = process.env.DEEP === undefined ? "e2e" : "deep";
   const command = `SEED=${seed} npx vitest run --config vitest.${kind}.config.ts test/${kind}/kill`;
@@ -49,7 +51,7 @@ export async function killRun(devnet: TestDevnet, killCount: number): Promise<Ki
   const load = new Load(devnet);
   const restarts: Promise<void>[] = [];
   for (let kill = 0; kill < killCount; kill += 1) {
-    if (kill % killsInARow === 0) await load.untilFinal(finalPerKill * kill);
+    if (kill % killsInARow === 0) await load.untilFinal((finalMin * kill) / killCount);
     await pause(between(random, killMs));
     const isPowerCut = kill === Math.floor(killCount / 2);
     const killed = isPowerCut ? await killAll(devnet) : [await killOne(devnet, random)];
@@ -57,7 +59,7 @@ export async function killRun(devnet: TestDevnet, killCount: number): Promise<Ki
   }
   await Promise.all(restarts);
   await Promise.all(devnet.nodes.map((node) => node.ready()));
-  await load.untilFinal(finalPerKill * killCount);
+  await load.untilFinal(finalMin);
   const told = await load.end();
   await check(devnet, told);
   return { seed, kills: killCount, final: told.length };

@@ -8,7 +8,7 @@ export const calmBounds = {
    * In plans with snapshots, from the end of the faults until these nodes have the blocks of that
    * moment: one may need a snapshot of another that fetches one itself.
    */
-  ledgersMs: 20_000,
+  ledgersMs: 15_000,
   /** More for each block that a voting node has to fetch first, beyond `behindMax`. */
   fetchMs: 50,
   behindMax: 100,

@@ -145,7 +145,7 @@ it("nodes that remember totals wrongly are found by a question in the middle of 
   expect(violation?.message).toMatch(/^pruned: node \d: sim\/total\/k\d at \d+ is 7, not /);
 });
 
-it("a node that never catches up is found 20 s after the faults ended, where it may need a snapshot", async () => {
+it("a node that never catches up is found 15 s after the faults ended, where it may need a snapshot", async () => {
   const deaf = (_: WorldNode, { driver, follower }: Running) => {
     driver.receive = () => {};
     follower.poke = () => {};
@@ -160,7 +160,7 @@ it("a node that never catches up is found 20 s after the faults ended, where it 
     },
   );
   expect(violation?.message).toMatch(
-    /^latency: without the blocks of others 20000 ms after the faults ended: /,
+    /^latency: without the blocks of others 15000 ms after the faults ended: /,
   );
 });
 

@@ -100,7 +100,7 @@ export class SecondPhase {
       0,
     );
     const fetchMs = Math.max(0, missing.length - calmBounds.behindMax) * calmBounds.fetchMs;
-    return Math.ceil(workMs) + fetchMs;
+    return Math.max(Math.ceil(workMs), fetchMs);
   }
 
   async #beCalm(): Promise<void> {
